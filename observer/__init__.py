@@ -1,0 +1,1 @@
+"""inbox-observer: reads what clients publish, applies policies, stores it, and republishes it to inboxes."""

@@ -1,0 +1,65 @@
+"""The broker port: what the pipeline asks of RabbitMQ, and what it gets.
+
+One adapter, `rabbitmq.py`. AMQP names and numbers stay behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from observer.message import Publication
+
+
+class Outcome(Enum):
+    """What becomes of one delivery; `pipeline/settle.py` alone decides, the adapter alone knows the AMQP verb."""
+
+    DONE = "done"  # acknowledged: stored and shown, or refused and told
+    RETRY = "retry"  # tried again later, by the broker, with a growing delay
+    DEAD_LETTER = "dead_letter"  # parked where an operator can list, read and replay it
+    GIVE_BACK = "give_back"  # not begun: another process may have it at once; does not count as a try
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One delivery from a shard queue."""
+
+    tag: int
+    routing_key: str
+    """Invalid UTF-8 arrives with backslash escapes, and `is_valid_text` False."""
+    body: bytes = field(repr=False)
+    is_redelivered: bool = False
+    attempt: int = 1
+    """1 at first; counts the tries that ended in RETRY."""
+    is_valid_text: bool = True
+    broker_time_ms: int | None = None
+    """When the broker received it (RabbitMQ 4.2+, cannot be forged); None where the broker does not stamp."""
+    client_id: str | None = None
+    """MQTT client id, stamped by the broker (4.x)."""
+
+
+class Publisher(Protocol):
+    """Publishes with confirms."""
+
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
+        """Publish all of them in this order and wait until the broker has answered for each.
+
+        Returns the indexes of those it refused (nack) and that failed again on a fresh connection; empty is success.
+        Raises BrokerUnavailable when there is no broker to ask: then none may be counted as published.
+        """
+        ...
+
+
+class ShardQueue(Protocol):
+    """The consuming end of one shard queue."""
+
+    async def receive(self, limit: int) -> Sequence[Incoming]:
+        """At least one delivery, waiting for it; more, up to `limit`, only if they are there already.
+
+        Raises BrokerUnavailable when the line is lost; unsettled deliveries then come again.
+        """
+        ...
+
+    async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
+        """End these deliveries this way. `reason` travels with a retried or dead-lettered one."""
+        ...

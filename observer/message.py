@@ -1,0 +1,122 @@
+"""The types that travel through the pipeline, and the wire form of a message (Chat21 contract, section 4).
+
+Frozen, decoded at the border: behind `decode` nobody asks again whether a field is there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import orjson
+
+MAX_CLIENT_MESSAGE_ID = 128
+STAMPED_FIELDS = ("message_id", "sender", "recipient", "app_id", "timestamp", "status", "client_timestamp")
+"""What the observer alone writes; a client's own value is overwritten (his timestamp: moved to client_timestamp)."""
+
+
+class Status(IntEnum):
+    """Status codes of an inbox copy (contract, 4.1)."""
+
+    FAILED = -100
+    SENT = 100
+    DELIVERED = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message as a sender handed it in: decoded, identified, not yet judged."""
+
+    message_id: str
+    app: str
+    sender: str
+    recipient: str
+    body: Mapping[str, Any] = field(repr=False)
+    """The JSON object as sent, every field, unknown ones too."""
+    size: int
+    """Bytes of the payload as it came."""
+    client_message_id: str | None = None
+    is_repeat: bool = False
+    """The broker or we ourselves had this very delivery before: its effects may have been half done."""
+    fingerprint: str | None = None
+    """What identifies a message that has no identity of its own (no client id, no broker stamp); else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One stored message. Stored once; `owners` says in whose timelines it is."""
+
+    message_id: str
+    app: str
+    sender: str
+    recipient: str
+    conversation: str
+    """Same for both directions: `conversation_of(sender, recipient)`."""
+    body: bytes = field(repr=False)
+    """JSON object: the client's fields without the stamped ones."""
+    timestamp_ms: int
+    """Server clock, never behind the message before it in its shard."""
+    owners: tuple[str, ...]
+    shard: int
+    offset: int
+    client_message_id: str | None = None
+    client_timestamp_ms: int | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Something to publish on amq.topic."""
+
+    routing_key: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a sender is told about a message that was not accepted (docs/protocol.md, "Refusals")."""
+
+    app: str
+    sender: str
+    code: str
+    reason: str
+    recipient: str | None = None
+    client_message_id: str | None = None
+    retry_after_s: float | None = None
+
+
+def conversation_of(one: str, other: str) -> str:
+    """The name of the direct conversation of two users: both ids, sorted, joined by `.`, which no id contains."""
+    return f"{one}.{other}" if one <= other else f"{other}.{one}"
+
+
+def encode_copy(message: Message, status: Status) -> bytes:
+    """The payload of one inbox copy: the client's fields, overwritten by the stamped ones."""
+    return open_copy(message) + b',"status":%d}' % status
+
+
+def open_copy(message: Message) -> bytes:
+    """`encode_copy` up to the status, which is all that differs from copy to copy."""
+    stamped: dict[str, object] = {
+        "message_id": message.message_id,
+        "sender": message.sender,
+        "recipient": message.recipient,
+        "app_id": message.app,
+        "timestamp": message.timestamp_ms,
+    }
+    if message.client_timestamp_ms is not None:
+        stamped["client_timestamp"] = message.client_timestamp_ms
+    own = message.body[:-1]
+    return own + (b"," if len(own) > 1 else b"") + orjson.dumps(stamped)[1:-1]
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """The payload that tells a sender why."""
+    told: dict[str, object] = {"status": int(Status.FAILED), "code": refusal.code, "reason": refusal.reason}
+    if refusal.recipient is not None:
+        told["recipient"] = refusal.recipient
+    if refusal.client_message_id is not None:
+        told["client_message_id"] = refusal.client_message_id
+    if refusal.retry_after_s is not None:
+        told["retry_after_s"] = round(refusal.retry_after_s, 3)
+    return orjson.dumps(told)
