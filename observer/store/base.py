@@ -165,7 +165,9 @@ class Store(MessageStore, Protocol):
         """The message if it is in `owner`'s timeline."""
         ...
 
-    async def conversations(self, app: str, owner: str, *, before: Position | None, limit: int) -> Sequence[Conversation]:
+    async def conversations(
+        self, app: str, owner: str, *, before: Position | None, limit: int
+    ) -> Sequence[Conversation]:
         """`owner`'s conversations by last message, newest first; `before`: the last message of the previous page."""
         ...
 
