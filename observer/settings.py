@@ -42,7 +42,7 @@ class BrokerSettings(Section):
         4,
         ge=1,
         le=256,
-        description="Number of shard queues. Fixed when the broker is set up; only ever grow it, with the queues drained.",
+        description="Number of shard queues. Fixed when the broker is set up; grow it only with the queues drained.",
     )
     prefetch: int = Field(
         1000,
@@ -107,14 +107,14 @@ class SwitchPolicy(Section):
 class PolicySettings(Section):
     """Which policies judge a message, and their limits."""
 
-    shape: ShapePolicy = Field(default_factory=ShapePolicy)
-    rate_limit: RateLimitPolicy = Field(default_factory=RateLimitPolicy)
-    ban: SwitchPolicy = Field(default_factory=SwitchPolicy)
-    block: SwitchPolicy = Field(default_factory=SwitchPolicy)
-    privacy: SwitchPolicy = Field(default_factory=SwitchPolicy)
+    shape: ShapePolicy = ShapePolicy()
+    rate_limit: RateLimitPolicy = RateLimitPolicy()
+    ban: SwitchPolicy = SwitchPolicy()
+    block: SwitchPolicy = SwitchPolicy()
+    privacy: SwitchPolicy = SwitchPolicy()
     extra: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict,
-        description="Third-party policies by the name of their entry point (group `inbox_observer.policies`), each with its options.",
+        description="Third-party policies by entry point name (group `inbox_observer.policies`), each with its options.",
     )
 
 
@@ -144,7 +144,7 @@ class TokenSettings(Section):
         description="Life of a token: how long a revoked user may at most stay connected.",
     )
     audience: str = Field("rabbitmq", description="The broker's resource server id.")
-    chat21: Chat21Profile = Field(default_factory=Chat21Profile)
+    chat21: Chat21Profile = Chat21Profile()
 
 
 class Role(StrEnum):
@@ -229,12 +229,12 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    broker: BrokerSettings = Field(default_factory=BrokerSettings)
-    store: StoreSettings = Field(default_factory=StoreSettings)
-    policies: PolicySettings = Field(default_factory=PolicySettings)
-    tokens: TokenSettings = Field(default_factory=TokenSettings)
-    identity: IdentitySettings = Field(default_factory=IdentitySettings)
-    api: ApiSettings = Field(default_factory=ApiSettings)
-    public: PublicSettings = Field(default_factory=PublicSettings)
-    log: LogSettings = Field(default_factory=LogSettings)
+    broker: BrokerSettings = BrokerSettings()
+    store: StoreSettings = StoreSettings()
+    policies: PolicySettings = PolicySettings()
+    tokens: TokenSettings = TokenSettings()
+    identity: IdentitySettings = IdentitySettings()
+    api: ApiSettings = ApiSettings()
+    public: PublicSettings = PublicSettings()
+    log: LogSettings = LogSettings()
     shutdown_timeout_s: Seconds = Field(20.0, description="How long in-flight work may take after SIGTERM.")
