@@ -14,6 +14,14 @@ class CallerRole(StrEnum):
     ADMIN = "admin"  # that, and bans, and acting for any user of its app
 
 
+class Credential(StrEnum):
+    """What a caller showed."""
+
+    BROKER_TOKEN = "broker_token"  # one of ours: good for every route of its user, but not for another token
+    ISSUER_JWT = "issuer_jwt"  # the embedding app's own JWT
+    API_KEY = "api_key"
+
+
 class Profile(StrEnum):
     """What kind of client a token is for."""
 
@@ -33,6 +41,8 @@ class Caller:
     """The user id; None for an API key."""
     public_profile: Mapping[str, Any] | None = None
     """The `_public` object of the embedding app's own JWT, if it had one."""
+    credential: Credential = Credential.BROKER_TOKEN
+    """What he showed; the default is the weakest. A broker token that could buy the next one would outlive a ban."""
 
 
 @dataclass(frozen=True, slots=True)
