@@ -1,0 +1,140 @@
+"""Logs: structlog to standard error, JSON or pretty, with what is secret or private taken out on the way.
+
+Modules log with `structlog.get_logger()`: an event of the table in docs/operations.md ("Log events"), ids as keywords.
+Ids are bound with `structlog.contextvars`: shard, app_id, message_id, sender, peer. `app.py` and the commands call
+`configure_logging` once.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "pretty"]
+
+MASK = "***"
+MAX_VALUE_LENGTH = 2_000
+MAX_EXCEPTION_LENGTH = 20_000
+OWN_LOGGER = "observer"
+FOREIGN_EVENT = "library_message"
+_OWN_KEYS = ("timestamp", "level", "event")
+
+_PRIVATE_KEY_WORDS = re.compile(
+    r"token|passw|secret|authorization|credential|cookie|jwt|api_?key|private_?key|^(key|body|payload|text|content)$",
+    re.IGNORECASE,
+)
+_MASKED_PATTERNS = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"(?<![A-Za-z0-9])(?:eyJ|eyA|ewo)[\w-]{5,}(?:\.[\w-]*){1,4}", re.ASCII), MASK),
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE), rf"\1{MASK}@"),
+    (
+        re.compile(r"(passw\w*|pwd|\w*token|\w*secret|api_?key)(=|['\"]\s*:\s*['\"])[^\s&'\",;}]+", re.IGNORECASE),
+        rf"\1\2{MASK}",
+    ),
+)
+
+
+def configure_logging(level: LogLevel = "info", format: LogFormat = "auto") -> None:
+    """Send our own logs from `level` on, and the libraries' from WARNING on, to standard error.
+
+    `auto` is pretty where standard error is a terminal and JSON elsewhere.
+    """
+    is_pretty = format == "pretty" or (format == "auto" and sys.stderr.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*_first_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_own_logger,
+        cache_logger_on_first_use=False,
+    )
+    _route_standard_logging(_formatter(is_pretty), number)
+
+
+def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Mask what stands under a private key, and what looks like a token, a key or a password in any other value."""
+    return {key: value if key in _OWN_KEYS else _redacted(key, value) for key, value in event.items()}
+
+
+def mask_text(text: str, *, max_length: int = MAX_VALUE_LENGTH) -> str:
+    """`text` without tokens, private keys and passwords in addresses, cut at `max_length` characters."""
+    for pattern, replacement in _MASKED_PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text if len(text) <= max_length else f"{text[:max_length]}… ({len(text)} characters)"
+
+
+def _redacted(key: str, value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if _PRIVATE_KEY_WORDS.search(key):
+        return MASK
+    match value:
+        case int() | float():
+            return value
+        case str():
+            return mask_text(value, max_length=MAX_EXCEPTION_LENGTH if key == "exception" else MAX_VALUE_LENGTH)
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case Mapping():
+            return {str(name): _redacted(str(name), inner) for name, inner in value.items()}
+        case Sequence() | set() | frozenset():
+            return [_redacted("", inner) for inner in value]
+        case _:
+            return mask_text(str(value))
+
+
+def _own_keys_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: event[key] for key in _OWN_KEYS} | event
+
+
+def _own_logger(*_: object) -> logging.Logger:
+    return logging.getLogger(OWN_LOGGER)
+
+
+def _first_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _name_foreign_event(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
+    """A library's free text becomes a value, so that our vocabulary of events stays closed."""
+    event["message"] = event["event"]
+    event["event"] = FOREIGN_EVENT
+    event["logger"] = event["_record"].name
+    return event
+
+
+def _formatter(is_pretty: bool) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if is_pretty
+        else structlog.processors.JSONRenderer()
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_first_processors(), _name_foreign_event],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,  # before redaction: an exception's text may hold a password
+            redact,
+            _own_keys_first,
+            renderer,
+        ],
+    )
+
+
+def _route_standard_logging(formatter: logging.Formatter, own_level: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OWN_LOGGER).setLevel(own_level)
+    logging.captureWarnings(True)
