@@ -17,7 +17,7 @@ class CallerRole(StrEnum):
 class Credential(StrEnum):
     """What a caller showed."""
 
-    BROKER_TOKEN = "broker_token"  # one of ours: good for every route of its user, but not for another token
+    BROKER_TOKEN = "broker_token"  # noqa: S105 (a name, no secret) — one of ours: all of its user, but no other token
     ISSUER_JWT = "issuer_jwt"  # the embedding app's own JWT
     API_KEY = "api_key"
 
