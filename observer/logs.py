@@ -89,7 +89,7 @@ def _redacted(key: str, value: object) -> object:
 
 
 def _own_keys_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {key: event[key] for key in _OWN_KEYS} | event
+    return {**{key: event[key] for key in _OWN_KEYS}, **event}
 
 
 def _own_logger(*_: object) -> logging.Logger:
