@@ -3,14 +3,21 @@
 Frozen, decoded at the border: behind `decode` nobody asks again whether a field is there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Any
 
 import orjson
 
+from observer.errors import InvalidPayload
+
 MAX_CLIENT_MESSAGE_ID = 128
+MAX_DEPTH = 128
+"""Deepest nesting of a body: orjson reads 1024 levels but writes only 254, and what we store we must write."""
+MAX_CLIENT_TIMESTAMP_MS = 8_640_000_000_000_000
+"""The last moment that a JavaScript date can name; no store overflows on it."""
 STAMPED_FIELDS = ("message_id", "sender", "recipient", "app_id", "timestamp", "status", "client_timestamp")
 """What the observer alone writes; a client's own value is overwritten (his timestamp: moved to client_timestamp)."""
 
@@ -88,6 +95,65 @@ class Refusal:
 def conversation_of(one: str, other: str) -> str:
     """The name of the direct conversation of two users: both ids, sorted, joined by `.`, which no id contains."""
     return f"{one}.{other}" if one <= other else f"{other}.{one}"
+
+
+def derived_id(kind: str, *parts: bytes) -> str:
+    """The same id for the same parts, always: a UUID of version 8 (RFC 9562, 5.8) over a hash of them.
+
+    Each part goes in with its length, so that no two lists of parts run together to the same bytes; `kind`, at most 16
+    ASCII characters, keeps ids made for different purposes apart.
+    """
+    named = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    digits = blake2b(named, digest_size=15, person=kind.encode()).hexdigest()
+    # The two eights are the version, 8, and the variant, whose lower two bits may be anything.
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}-8{digits[15:18]}-{digits[18:]}"
+
+
+def message_id_of(app: str, sender: str, client_message_id: str) -> str:
+    """The id of the message that a sender calls `client_message_id`: however often it comes, it is one message."""
+    return derived_id("client", app.encode(), sender.encode(), client_message_id.encode())
+
+
+def client_message_id(body: Mapping[str, Any]) -> str | None:
+    """The id that the client gave its message; None where the field is absent or null.
+
+    Raises InvalidPayload if it is not a string of 1 to 128 printable characters.
+    """
+    value = body.get("client_message_id")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_CLIENT_MESSAGE_ID or not value.isprintable():
+        raise InvalidPayload(
+            "invalid_client_message_id",
+            f"field `client_message_id` must be a string of 1 to {MAX_CLIENT_MESSAGE_ID} printable characters",
+        )
+    return value
+
+
+def client_timestamp(body: Mapping[str, Any]) -> int | None:
+    """When the client says that it wrote the message, in milliseconds since 1970; None where it says nothing usable."""
+    value = body.get("timestamp")
+    # type() and not isinstance(): True is an int too.
+    return value if type(value) is int and 0 < value <= MAX_CLIENT_TIMESTAMP_MS else None
+
+
+def own_fields(body: Mapping[str, Any]) -> bytes:
+    """The client's own fields, in their order and without the stamped ones, as `Message.body` holds them."""
+    return orjson.dumps({name: value for name, value in body.items() if name not in STAMPED_FIELDS})
+
+
+def is_deeper_than(body: Mapping[str, Any], levels: int) -> bool:
+    """Whether objects and lists are nested in `body` more than `levels` deep, `body` itself being the first."""
+    nodes: list[Any] = [body]
+    for _ in range(levels):
+        nodes = [child for node in nodes for child in _children(node) if isinstance(child, (dict, list))]
+        if not nodes:
+            return False
+    return True
+
+
+def _children(node: Any) -> Iterable[Any]:
+    return node if isinstance(node, list) else node.values()
 
 
 def encode_copy(message: Message, status: Status) -> bytes:
