@@ -1,8 +1,7 @@
 """One tree of settings, each described: `docs/configuration.md` is generated from it.
 
-Read by `app.py` and `cli/` only; everything else is given what it needs.
-Environment: `OBSERVER_` and `__` between levels (`OBSERVER_BROKER__HOST`). File: TOML, named by `OBSERVER_CONFIG` or
-`--config`. The environment wins.
+Read by `app.py` and `cli/` only; everything else is given what it needs. Filled from file and environment by
+`settings_load.py`; what must hold between two settings is in `settings_checks.py`.
 """
 
 from enum import StrEnum
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -114,7 +112,7 @@ class PolicySettings(Section):
     privacy: SwitchPolicy = SwitchPolicy()
     extra: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict,
-        description="Third-party policies by entry point name (group `inbox_observer.policies`), each with its options.",
+        description="Third-party policies by entry point name (group `inbox_observer.policies`), with their options.",
     )
 
 
@@ -218,16 +216,8 @@ class LogSettings(Section):
     )
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything an operator can set."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="OBSERVER_",
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        nested_model_default_partial_update=True,
-    )
 
     broker: BrokerSettings = BrokerSettings()
     store: StoreSettings = StoreSettings()
