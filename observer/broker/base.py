@@ -53,11 +53,24 @@ class Publisher(Protocol):
 class ShardQueue(Protocol):
     """The consuming end of one shard queue."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the line is gone; what was not settled will be delivered again."""
+        ...
+
     async def receive(self, limit: int) -> Sequence[Incoming]:
         """At least one delivery, waiting for it; more, up to `limit`, only if they are there already.
 
-        Raises BrokerUnavailable when the line is lost; unsettled deliveries then come again.
+        None at all after `interrupt`. Raises BrokerUnavailable when the line is lost.
         """
+        ...
+
+    def interrupt(self) -> None:
+        """Let a waiting `receive`, and every later one, return nothing."""
+        ...
+
+    async def stop(self) -> None:
+        """Take no more from the broker, and give back what was not received yet."""
         ...
 
     async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:

@@ -98,6 +98,10 @@ class BanEntry:
 class MessageStore(Protocol):
     """What the pipeline needs."""
 
+    async def ping(self) -> None:
+        """Return when the store answers and can write; raise StoreUnavailable if not."""
+        ...
+
     async def shard_position(self, shard: int) -> ShardPosition:
         """Where the shard's writer goes on; (0, 0) for a shard that holds nothing."""
         ...
@@ -134,10 +138,6 @@ class Store(MessageStore, Protocol):
         ...
 
     async def close(self) -> None: ...
-
-    async def ping(self) -> None:
-        """Return when the store answers and can write; raise StoreUnavailable if not."""
-        ...
 
     # Reading what is one user's. Every method names the owner: nothing is returned that is not in his timeline.
 

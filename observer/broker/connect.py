@@ -1,0 +1,107 @@
+"""Opens a line to RabbitMQ: AMQP over TLS, logged in by client certificate (rabbitmq/README.md, "Who may log in")."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiormq
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+from observer.broker import wire
+from observer.broker.lane import CHANNEL, Lane, LaneTransport
+from observer.errors import BrokerUnavailable, ConfigError
+
+CONNECT_TIMEOUT_S = 10.0
+OUR_HEADERS = frozenset({b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms"})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """How to reach the broker, and how patient to be with it."""
+
+    host: str
+    port: int
+    server_name: str
+    vhost: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    heartbeat_s: int
+    confirm_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An open connection with its one channel."""
+
+    connection: aiormq.Connection
+    channel: AbstractChannel
+    frame_max: int
+
+    async def write(self, payload: bytes) -> None:
+        """Send whole frames; returns when they are handed to the operating system. Raises BrokerUnavailable."""
+        if self.connection.is_closed:
+            raise BrokerUnavailable("the line to the broker is closed")
+        await self.connection.write_queue.put(aiormq.abc.ChannelFrame(payload=payload, should_close=False))
+
+    async def close(self) -> None:
+        """Say goodbye if there is anybody to say it to."""
+        await self.connection.close()
+
+
+def url(options: BrokerOptions, name: str) -> URL:
+    """The address as the AMQP libraries take it. Holds no secret: the certificate is the log-in."""
+    return URL.build(
+        scheme="amqps",
+        host=options.host,
+        port=options.port,
+        path="/" + options.vhost.replace("/", "%2F"),
+        query={"auth": "external", "heartbeat": str(options.heartbeat_s), "name": name},
+        encoded=True,
+    )
+
+
+def tls_context(options: BrokerOptions) -> ssl.SSLContext:
+    """The observer's certificate and the one authority it believes. Raises ConfigError for an unusable file."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(options.ca_file))
+        context.load_cert_chain(options.cert_file, options.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"broker.ca_file, broker.cert_file or broker.key_file cannot be used ({error}): "
+            f"looked for {options.ca_file}, {options.cert_file} and {options.key_file}; `observer setup` makes them"
+        ) from error
+    return context
+
+
+async def connect(
+    options: BrokerOptions,
+    name: str,
+    *,
+    on_delivery: Callable[[wire.Delivery, dict[bytes, wire.HeaderValue], bytes], None] = lambda *_: None,
+    on_confirm: Callable[[int, bool, bool], None] = lambda *_: None,
+    on_lost: Callable[[int, str], None] = lambda *_: None,
+    confirms: bool = False,
+) -> Line:
+    """Open a connection and its channel; `name` is what operators see in the broker's list.
+
+    Raises BrokerUnavailable, or ConfigError for files that cannot be used.
+    """
+
+    def make_lane(reader: asyncio.StreamReader) -> Lane:
+        return Lane(reader, wanted_headers=OUR_HEADERS, on_delivery=on_delivery, on_confirm=on_confirm, on_lost=on_lost)
+
+    transport = LaneTransport(make_lane, tls_context(options), options.server_name or options.host)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            connection = aiormq.Connection(url(options, name), transport_factory=transport)
+            await connection.connect()
+            channel = await connection.channel(CHANNEL, publisher_confirms=confirms)
+    except (AMQPError, OSError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise BrokerUnavailable(f"no AMQP connection to {options.host}:{options.port}: {reason}") from error
+    return Line(connection, channel, connection.connection_tune.frame_max)

@@ -1,0 +1,118 @@
+"""How the observer processes know of each other: each says once a second, over a fanout exchange, that it lives.
+
+A process that stops says so and is forgotten at once; one that dies is forgotten after EXPIRY_S.
+Until a process has heard the others it takes every shard: where another consumes, it is only the standby.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from secrets import token_hex
+
+import structlog
+from aiormq.exceptions import AMQPError
+
+from observer.broker import names, wire
+from observer.broker.assignment import living
+from observer.broker.connect import BrokerOptions, Line, connect
+from observer.broker.lane import CHANNEL
+from observer.errors import BrokerUnavailable
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+EXPIRY_S = 3.5
+RECONNECT_S = 1.0
+_LIVES, _LEAVES = b"lives", b"leaves"
+
+
+async def _passed_by(_: object) -> None:
+    """What the library would call with deliveries; the lane takes them all before it."""
+
+
+class Membership:
+    """Beats, listens, and calls `on_change(members)` whenever the set of living processes changes."""
+
+    def __init__(
+        self, options: BrokerOptions, *, on_change: Callable[[frozenset[str]], None], on_reconnect: Callable[[], None]
+    ) -> None:
+        self.member = token_hex(8)
+        self._options = options
+        self._on_change = on_change
+        self._on_reconnect = on_reconnect
+        self._last_seen_s: dict[str, float] = {}
+        self._members: frozenset[str] = frozenset()
+        self._lost = asyncio.Event()
+        self._is_stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Say goodbye; `run` returns soon after."""
+        self._is_stopping.set()
+        self._lost.set()
+
+    async def run(self) -> None:
+        """Beat until `stop`, over as many connections as it takes. Without the broker, what was known stays."""
+        self._hear(self.member)
+        while not self._is_stopping.is_set():
+            try:
+                await self._beat_on_one_line()
+            except (BrokerUnavailable, AMQPError, OSError) as error:
+                log.warning("members_line_lost", reason=str(error))
+                self._on_reconnect()
+                self._last_seen_s = {self.member: self._now_s()}  # nobody can be heard; the broker fences the shards
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RECONNECT_S):
+                        await self._is_stopping.wait()
+
+    async def _beat_on_one_line(self) -> None:
+        self._lost.clear()
+        line = await connect(
+            self._options,
+            f"members {self.member}",
+            on_delivery=self._note_delivery,
+            on_lost=lambda *_: self._lost.set(),
+        )
+        try:
+            queue = names.MEMBER_QUEUE_PREFIX + self.member
+            await line.channel.queue_declare(queue, exclusive=True, auto_delete=True)
+            await line.channel.queue_bind(queue, names.MEMBER_EXCHANGE)
+            await line.channel.basic_consume(queue, _passed_by, no_ack=True)
+            while not self._is_stopping.is_set():
+                await self._say(line, _LIVES)
+                self._hear(self.member)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_S):
+                        await self._lost.wait()
+                        if not self._is_stopping.is_set():
+                            raise BrokerUnavailable("lost the line on which the processes hear each other")
+            await self._say(line, _LEAVES)
+        finally:
+            await line.close()
+
+    async def _say(self, line: Line, what: bytes) -> None:
+        body = what + b" " + self.member.encode()
+        await line.write(wire.encode_publish(CHANNEL, names.MEMBER_EXCHANGE, "", body, frame_max=line.frame_max))
+
+    def _note_delivery(self, _: wire.Delivery, __: dict[bytes, wire.HeaderValue], body: bytes) -> None:
+        what, _, member = body.partition(b" ")
+        if what == _LEAVES:
+            self._last_seen_s.pop(member.decode(errors="replace"), None)
+            self._update()
+        elif what == _LIVES:
+            self._hear(member.decode(errors="replace"))
+
+    def _hear(self, member: str) -> None:
+        self._last_seen_s[member] = self._now_s()
+        self._update()
+
+    def _update(self) -> None:
+        members = living(self._last_seen_s, self._now_s(), EXPIRY_S) | {self.member}
+        if members != self._members:
+            self._members = members
+            self._last_seen_s = {member: seen for member, seen in self._last_seen_s.items() if member in members}
+            log.info("members_changed", members=len(members))
+            self._on_change(members)
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,198 @@
+"""The consuming end of one shard queue, over a connection of its own: some inputs make the broker close it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from aiormq.exceptions import AMQPError
+
+from observer.broker import names, wire
+from observer.broker.base import Incoming, Outcome
+from observer.broker.connect import BrokerOptions, Line, connect
+from observer.broker.lane import CHANNEL
+from observer.broker.publisher import ConfirmingPublisher
+from observer.errors import BrokerUnavailable
+from observer.message import Publication
+
+
+async def _passed_by(_: object) -> None:
+    """What the library would call with deliveries; the lane takes them all before it."""
+
+
+class _Encode(Protocol):
+    def __call__(self, channel: int, tag: int, *, multiple: bool) -> bytes: ...
+
+
+def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> Incoming:
+    """One delivery in the pipeline's terms.
+
+    A user can set any header of type string (an MQTT 5 property), none of type integer: so the integers are ours or
+    the broker's, and a client id counts only beside one (rabbitmq-facts, 5).
+    """
+    try:
+        routing_key, is_valid_text = delivery.routing_key.decode(), True
+    except UnicodeDecodeError:
+        routing_key, is_valid_text = delivery.routing_key.decode(errors="backslashreplace"), False
+    if not headers:
+        return Incoming(delivery.tag, routing_key, body, delivery.is_redelivered, is_valid_text=is_valid_text)
+    attempt = headers.get(b"x-observer-attempt")
+    first_time = headers.get(b"x-observer-time-ms")
+    time_ms = first_time if isinstance(first_time, int) else headers.get(b"timestamp_in_ms")
+    client = headers.get(b"x-opt-mqtt-client-id")
+    has_time = isinstance(time_ms, int)
+    return Incoming(
+        tag=delivery.tag,
+        routing_key=routing_key,
+        body=body,
+        is_redelivered=delivery.is_redelivered,
+        attempt=attempt if isinstance(attempt, int) else 1,
+        is_valid_text=is_valid_text,
+        broker_time_ms=time_ms if isinstance(time_ms, int) else None,
+        client_id=client.decode(errors="backslashreplace") if has_time and isinstance(client, bytes) else None,
+    )
+
+
+class AmqpShardQueue:
+    """The ShardQueue port. Use as an async context manager."""
+
+    def __init__(
+        self, options: BrokerOptions, shard: int, *, prefetch: int, publisher: ConfirmingPublisher, name: str
+    ) -> None:
+        """`publisher` carries what is retried or dead-lettered; the caller owns and closes it."""
+        self._options = options
+        self._shard = shard
+        self._prefetch = prefetch
+        self._publisher = publisher
+        self._name = name
+        self._line: Line | None = None
+        self._waiting: deque[Incoming] = deque()
+        self._arrived = asyncio.Event()
+        self._unsettled: set[int] = set()
+        self._lost: BrokerUnavailable | None = None
+        self._is_interrupted = False
+        self.unsettled_at_loss = 0
+        """How many deliveries were on their way through us when the line was lost."""
+        self.lost_code = 0
+        """AMQP reply code with which the broker closed the line; 0 if it was cut."""
+
+    async def __aenter__(self) -> Self:
+        self._line = await connect(self._options, self._name, on_delivery=self._note_delivery, on_lost=self._note_lost)
+        try:
+            await self._line.channel.basic_qos(prefetch_count=self._prefetch)
+            await self._line.channel.basic_consume(
+                names.shard_queue(self._shard), _passed_by, consumer_tag=f"shard-{self._shard}"
+            )
+        except (AMQPError, OSError) as error:
+            await self._line.close()
+            raise BrokerUnavailable(f"cannot consume {names.shard_queue(self._shard)}: {error}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._line is not None:
+            await self._line.close()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the line is gone; what was not settled will be delivered again."""
+        return self._lost is not None
+
+    async def receive(self, limit: int) -> Sequence[Incoming]:
+        """See the port."""
+        while not self._waiting or self._is_interrupted:
+            if self._lost is not None:
+                raise self._lost
+            if self._is_interrupted:
+                return ()
+            self._arrived.clear()
+            await self._arrived.wait()
+        take = min(limit, len(self._waiting))
+        return [self._waiting.popleft() for _ in range(take)]
+
+    def interrupt(self) -> None:
+        """See the port."""
+        self._is_interrupted = True
+        self._arrived.set()
+
+    async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
+        """See the port. Raises BrokerUnavailable: then these deliveries come again."""
+        match outcome:
+            case Outcome.DONE:
+                await self._acknowledge(deliveries)
+            case Outcome.RETRY:
+                await self._park_then_acknowledge(deliveries, reason, is_dead=False)
+            case Outcome.DEAD_LETTER:
+                await self._park_then_acknowledge(deliveries, reason, is_dead=True)
+            case Outcome.GIVE_BACK:
+                await self._give_back(deliveries)
+
+    async def stop(self) -> None:
+        """Take no more from the broker, and give back what was not received yet."""
+        line = self._open_line()
+        try:
+            await line.channel.basic_cancel(f"shard-{self._shard}")
+        except (AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"cannot stop consuming: {error}") from error
+        rest = list(self._waiting)
+        self._waiting.clear()
+        await self._give_back(rest)
+
+    async def _park_then_acknowledge(self, deliveries: Sequence[Incoming], reason: str, *, is_dead: bool) -> None:
+        """A copy with its history in the headers, confirmed; only then is the original let go."""
+        for one in deliveries:
+            headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:500]}
+            if is_dead:
+                exchange, key = names.DEAD_EXCHANGE, names.DEAD_ROUTING_KEY
+                headers |= {"x-observer-routing-key": one.routing_key, "x-observer-attempt": one.attempt}
+            else:
+                exchange = names.retry_queue(names.RETRY_DELAYS_S[min(one.attempt, len(names.RETRY_DELAYS_S)) - 1])
+                key = one.routing_key
+                headers["x-observer-attempt"] = one.attempt + 1
+            if one.broker_time_ms is not None:  # the broker stamps our copy anew; the first stamp is the identity
+                headers["x-observer-time-ms"] = one.broker_time_ms
+            if one.client_id is not None:
+                headers["x-opt-mqtt-client-id"] = one.client_id
+            if await self._publisher.publish_to(exchange, [Publication(key, one.body)], headers):
+                raise BrokerUnavailable(f"the broker refused a message for {exchange}")
+        await self._acknowledge(deliveries)
+
+    async def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
+        await self._answer(deliveries, wire.encode_ack)
+
+    async def _give_back(self, deliveries: Sequence[Incoming]) -> None:
+        await self._answer(deliveries, wire.encode_requeue)
+
+    async def _answer(self, deliveries: Sequence[Incoming], encode: _Encode) -> None:
+        """One frame for all of them where no older delivery is still open, else a frame each."""
+        if not deliveries:
+            return
+        tags = sorted(one.tag for one in deliveries)
+        self._unsettled.difference_update(tags)
+        line = self._open_line()
+        if not self._unsettled or min(self._unsettled) > tags[-1]:
+            await line.write(encode(CHANNEL, tags[-1], multiple=True))
+        else:
+            await line.write(b"".join(encode(CHANNEL, tag, multiple=False) for tag in tags))
+
+    def _open_line(self) -> Line:
+        if self._lost is not None:
+            raise self._lost
+        if self._line is None:
+            raise BrokerUnavailable("the shard queue is not open")
+        return self._line
+
+    def _note_delivery(self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> None:
+        self._unsettled.add(delivery.tag)
+        self._waiting.append(incoming(delivery, headers, body))
+        self._arrived.set()
+
+    def _note_lost(self, code: int, text: str) -> None:
+        if self._lost is None:
+            self.lost_code = code
+            self.unsettled_at_loss = len(self._unsettled)
+            self._lost = BrokerUnavailable(f"lost the line of shard {self._shard}: {code} {text}")
+            self._waiting.clear()  # the broker will deliver them again, perhaps to another process
+            self._arrived.set()

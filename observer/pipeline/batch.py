@@ -1,0 +1,100 @@
+"""The way of a batch, on one screen: decode → look up → judge → save → publish → settle (docs/architecture.md)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from observer.broker.base import Incoming, Outcome, Publisher, ShardQueue
+from observer.message import Submission
+from observer.metrics import Metrics
+from observer.pipeline.count import count
+from observer.pipeline.decode import MAX_BYTES, Refused, decode
+from observer.pipeline.judge import Plan, judge
+from observer.pipeline.look_up import look_up
+from observer.pipeline.numbering import Numbering
+from observer.pipeline.rates import RateLedger
+from observer.pipeline.settle import Settlement, settle
+from observer.store.base import MessageStore
+from policies.chain import PolicyChain
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the pipeline works with; built once in app.py."""
+
+    store: MessageStore
+    policies: PolicyChain
+    rates: RateLedger
+    metrics: Metrics
+    now_ms: Callable[[], int]
+    dead_letter_after: int
+    max_bytes: int = MAX_BYTES
+
+
+async def process(
+    batch: Sequence[Incoming],
+    *,
+    is_repeat: bool,
+    queue: ShardQueue,
+    publisher: Publisher,
+    numbering: Numbering,
+    shard: int,
+    services: Services,
+) -> Numbering:
+    """Take a batch its whole way, and return how the shard's numbering goes on.
+
+    `is_repeat`: an earlier try at this batch may have been half done. Everything here may run twice: messages are keyed
+    by their id, conversations only move forward, clients drop a message id that they know.
+
+    Raises Unavailable and ShardLost with nothing settled; anything else that it raises is the fault of a message.
+    """
+    metrics = services.metrics
+    plan = Plan()
+    with metrics.time_stage("decode"):
+        submissions, settlement = _decode(batch, plan, services, is_repeat=is_repeat)
+    with metrics.time_stage("look_up"):
+        looked_up = await look_up(
+            services.store,
+            services.rates,
+            [submission for _, submission in submissions],
+            needs=services.policies.needs,
+            shard=shard,
+            now_ms=services.now_ms(),
+        )
+    with metrics.time_stage("judge"):
+        numbering = numbering.copy()
+        judge(plan, submissions, looked_up, services.policies, numbering, shard)
+    with metrics.time_stage("save"):
+        if plan.messages or plan.known:
+            await services.store.save(plan.messages, plan.known)
+    with metrics.time_stage("publish"):
+        unpublished = await publisher.publish(plan.publications) if plan.publications else ()
+    with metrics.time_stage("settle"):
+        for index, reason in plan.failed.items():
+            settlement.fail(index, reason, services.dead_letter_after)
+        for index in {plan.sources[place] for place in unpublished}:
+            settlement.fail(index, "the broker refused a copy of it", services.dead_letter_after)
+        await settle(queue, settlement)
+    count(plan, settlement, services.policies.names, metrics)
+    return numbering
+
+
+def _decode(
+    batch: Sequence[Incoming], plan: Plan, services: Services, *, is_repeat: bool
+) -> tuple[Sequence[tuple[int, Submission]], Settlement]:
+    """The submissions with their places in the batch; what is none of them is answered or dead-lettered."""
+    settlement = Settlement(batch)
+    submissions = []
+    for index, incoming in enumerate(batch):
+        decoded = decode(incoming, max_bytes=services.max_bytes)
+        if isinstance(decoded, Submission):
+            submissions.append((index, replace(decoded, is_repeat=True) if is_repeat else decoded))
+        else:
+            _refuse(index, decoded, plan, settlement)
+    return submissions, settlement
+
+
+def _refuse(index: int, refused: Refused, plan: Plan, settlement: Settlement) -> None:
+    if refused.refusal is not None:
+        plan.refuse(index, refused.refusal)
+    else:
+        settlement.end(index, Outcome.DEAD_LETTER, refused.reason)

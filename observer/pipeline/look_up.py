@@ -1,0 +1,95 @@
+"""Look up: everything that the policies of a batch want to know, in one round trip."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from observer.message import Message, Submission
+from observer.pipeline.rates import RateLedger
+from observer.store.base import Found, MessageStore, Query
+from policies.base import Allowance, Fact, Facts, Privacy, Relation
+
+REPEATS_AMONG_LAST = 2000
+"""How far back a redelivered message without any identity is searched for: further than any prefetch reaches."""
+
+NO_ALLOWANCE = Allowance()
+NO_RELATION = Relation()
+NO_PRIVACY = Privacy()
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What is known about the submissions of a batch."""
+
+    found: Found
+    allowances: Mapping[str, Allowance]
+    """message id → what the sender's token bucket said."""
+    repeats: Mapping[str, Message]
+    """message id of a redelivered submission without identity → the stored message that it repeats."""
+    now_ms: int
+
+    def known(self, submission: Submission) -> Message | None:
+        """The message as stored, if this submission is one that is stored already."""
+        return self.found.messages.get(submission.message_id) or self.repeats.get(submission.message_id)
+
+    def facts(self, submission: Submission) -> Facts:
+        """What the policies may know about this submission."""
+        app, sender, recipient = submission.app, submission.sender, submission.recipient
+        return Facts(
+            self.now_ms,
+            self.found.bans.get((app, sender)),
+            self.allowances.get(submission.message_id, NO_ALLOWANCE),
+            self.found.relations.get((app, recipient, sender), NO_RELATION),
+            self.found.privacy.get((app, recipient), NO_PRIVACY),
+        )
+
+
+async def look_up(
+    store: MessageStore,
+    rates: RateLedger,
+    submissions: Sequence[Submission],
+    *,
+    needs: frozenset[Fact],
+    shard: int,
+    now_ms: int,
+) -> LookedUp:
+    """Ask the store and charge the token buckets. Raises StoreUnavailable."""
+    found = await store.look_up(query_for(submissions, needs))
+    repeats = await _find_repeats(store, submissions, shard)
+    allowances = {}
+    if Fact.RATE in needs:
+        now_s = now_ms / 1000
+        allowances = {
+            one.message_id: rates.charge(one.app, one.sender, one.message_id, now_s)
+            for one in submissions
+            if one.message_id not in found.messages
+        }
+    return LookedUp(found, allowances, repeats, now_ms)
+
+
+def query_for(submissions: Sequence[Submission], needs: frozenset[Fact]) -> Query:
+    """What a batch wants to know; a fact that no policy reads is not asked for."""
+    return Query(
+        message_ids={one.message_id for one in submissions},
+        senders={(one.app, one.sender) for one in submissions} if Fact.BAN in needs else (),
+        recipients={(one.app, one.recipient) for one in submissions} if Fact.PRIVACY in needs else (),
+        relations={(one.app, one.recipient, one.sender) for one in submissions} if Fact.RELATION in needs else (),
+    )
+
+
+async def _find_repeats(store: MessageStore, submissions: Sequence[Submission], shard: int) -> Mapping[str, Message]:
+    """Which stored messages the redelivered submissions without identity repeat.
+
+    Each stored message answers for one submission, oldest first: a text sent twice and stored once is stored again.
+    """
+    unsure = [one for one in submissions if one.is_repeat and one.fingerprint is not None]
+    if not unsure:
+        return {}
+    wanted = {one.fingerprint for one in unsure if one.fingerprint is not None}
+    stored = list(await store.find_repeats(shard, wanted, REPEATS_AMONG_LAST))
+    repeats = {}
+    for one in unsure:
+        match = next((message for message in stored if message.fingerprint == one.fingerprint), None)
+        if match is not None:
+            stored.remove(match)
+            repeats[one.message_id] = match
+    return repeats

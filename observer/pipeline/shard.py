@@ -1,0 +1,231 @@
+"""One shard's loop: take what is there, carry it through, go on; and what to do when something fails.
+
+| what fails | what is done |
+|---|---|
+| a service is away (Unavailable) | the same batch again, in place, with growing waits: nothing overtakes it |
+| ... for longer than HOLD_S | the batch is given back to the broker, and the shard waits until the store answers |
+| the line to the broker | a new one; the broker delivers again what was not settled |
+| the line, at every delivery of one message | one delivery at a time, until the delivery limit takes that message out |
+| another process writes the shard (ShardLost) | everything is let go; if the shard is still ours, we begin again |
+| a message (anything else) | the batch is halved until it is alone; a few tries, here and by the broker; dead-letter |
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from observer.broker.base import Incoming, Outcome, Publisher
+from observer.broker.shard_queue import AmqpShardQueue
+from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
+from observer.pipeline.batch import Services, process
+from observer.pipeline.numbering import Numbering
+from observer.pipeline.settle import Settlement, settle
+
+log = structlog.get_logger()
+
+WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+HOLD_S = 60.0  # far below the broker's limit of 30 minutes for an acknowledgement
+TRIES_IN_PLACE = 3
+POISON_CODES = frozenset(
+    {541, 501, 502}
+)  # what the broker closes with over a message that it cannot write (facts, 2.4)
+CAREFUL_EXTRA = 50
+
+
+@dataclass(slots=True)
+class ShardLoop:
+    """Runs one shard while it is this process's. `open_queue(shard, prefetch)` makes a queue to be entered."""
+
+    shard: int
+    open_queue: Callable[[int, int], AmqpShardQueue]
+    publisher: Publisher
+    services: Services
+    prefetch: int
+    batch_max: int
+    _is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: AmqpShardQueue | None = None
+    _careful_left: int = 0
+    _failures: int = 0
+
+    def want(self) -> None:
+        """The shard is this process's from now on."""
+        self._is_wanted.set()
+
+    def release(self) -> None:
+        """The shard is another's: end the batch in hand, give the rest back."""
+        self._is_wanted.clear()
+        self._interrupt()
+
+    def stop(self) -> None:
+        """As `release`, for good: `run` returns."""
+        self._is_stopping.set()
+        self._is_wanted.set()
+        self._interrupt()
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the shard's queue is open."""
+        return self._queue is not None and not self._queue.is_lost
+
+    async def run(self) -> None:
+        """Consume whenever the shard is ours, until `stop`. Raises only what waiting cannot mend."""
+        structlog.contextvars.bind_contextvars(shard=self.shard)
+        while not self._is_stopping.is_set():
+            await self._is_wanted.wait()
+            if self._is_stopping.is_set():
+                return
+            try:
+                await self._consume()
+                self._failures = 0
+            except ShardLost as error:
+                log.warning("shard_lost", reason=str(error))
+                await self._pause()
+            except StoreUnavailable as error:
+                log.warning("shard_waits_for_store", reason=str(error))
+                await self._until_store_answers()
+            except BrokerUnavailable as error:
+                log.warning("shard_line_lost", reason=str(error), is_careful=self._careful_left > 0)
+                self.services.metrics.count_reconnect("consumer")
+                await self._pause()
+
+    async def _consume(self) -> None:
+        prefetch = 1 if self._careful_left else self.prefetch
+        async with self.open_queue(self.shard, prefetch) as queue:
+            self._queue = queue
+            self.services.metrics.set_shard_active(self.shard, True)
+            log.info("shard_opened", prefetch=prefetch)
+            try:
+                await self._take_batches(queue)
+                await queue.stop()
+            finally:
+                self._queue = None
+                self.services.metrics.set_shard_active(self.shard, False)
+                self._note_poison(queue)
+
+    async def _take_batches(self, queue: AmqpShardQueue) -> None:
+        numbering: Numbering | None = None
+        is_careful = self._careful_left > 0
+        while self._is_wanted.is_set() and not self._is_stopping.is_set():
+            batch = await self._receive(queue, is_careful=is_careful)
+            if not batch:
+                return
+            numbering = await self._carry_through(batch, queue, numbering, is_repeat=False)
+            self._failures = 0
+            if is_careful:
+                self._careful_left = max(0, self._careful_left - len(batch))
+                if not self._careful_left:
+                    return  # come back with the full prefetch
+
+    async def _receive(self, queue: AmqpShardQueue, *, is_careful: bool) -> Sequence[Incoming]:
+        metrics = self.services.metrics
+        if is_careful:
+            try:
+                async with asyncio.timeout(1.0):
+                    batch = await queue.receive(1)
+            except TimeoutError:  # nothing comes: whatever killed the line is out of the queue
+                self._careful_left = 0
+                return ()
+        else:
+            batch = await queue.receive(self.batch_max)
+        if batch:
+            metrics.observe_batch(len(batch))
+            metrics.count_redeliveries(sum(one.is_redelivered for one in batch))
+            oldest_ms = batch[0].broker_time_ms
+            if oldest_ms is not None:
+                metrics.set_shard_lag(self.shard, (self.services.now_ms() - oldest_ms) / 1000)
+        return batch
+
+    async def _carry_through(
+        self, batch: Sequence[Incoming], queue: AmqpShardQueue, numbering: Numbering | None, *, is_repeat: bool
+    ) -> Numbering | None:
+        """Returns when every delivery of the batch is settled; None: read the numbering from the store again."""
+        loop = asyncio.get_running_loop()
+        given_up_s = loop.time() + HOLD_S
+        tries = 0
+        while True:
+            try:
+                if numbering is None:
+                    numbering = Numbering.after(await self.services.store.shard_position(self.shard))
+                return await process(
+                    batch,
+                    is_repeat=is_repeat,
+                    queue=queue,
+                    publisher=self.publisher,
+                    numbering=numbering,
+                    shard=self.shard,
+                    services=self.services,
+                )
+            except Unavailable as error:
+                if queue.is_lost:
+                    raise BrokerUnavailable(str(error)) from error
+                if loop.time() > given_up_s or self._is_stopping.is_set():
+                    await self._give_back(batch, queue)
+                    raise
+                log.warning("batch_waits", reason=str(error), messages=len(batch), tries=tries)
+            except (ShardLost, ConfigError):
+                raise
+            except Exception as error:  # whatever one message does to us must not stop the others
+                if len(batch) > 1:
+                    return await self._halve(batch, queue)
+                log.exception("message_failed", tries=tries, routing_key=batch[0].routing_key[:200])
+                if tries + 1 >= TRIES_IN_PLACE:
+                    await self._give_up(batch, queue, f"{type(error).__name__} in the pipeline")
+                    return None
+            numbering, is_repeat = None, True  # the try may have been half done
+            await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
+            tries += 1
+
+    async def _halve(self, batch: Sequence[Incoming], queue: AmqpShardQueue) -> Numbering | None:
+        middle = len(batch) // 2
+        await self._carry_through(batch[:middle], queue, None, is_repeat=True)
+        return await self._carry_through(batch[middle:], queue, None, is_repeat=True)
+
+    async def _give_up(self, batch: Sequence[Incoming], queue: AmqpShardQueue, reason: str) -> None:
+        settlement = Settlement(batch)
+        settlement.fail(0, reason, self.services.dead_letter_after)
+        await settle(queue, settlement)
+        _, outcome, _ = settlement.others[0]
+        if outcome is Outcome.RETRY:
+            self.services.metrics.count_messages("retried")
+            self.services.metrics.count_retries(1)
+        else:
+            self.services.metrics.count_messages("dead_lettered")
+            self.services.metrics.count_dead_letters("failed")
+
+    async def _give_back(self, batch: Sequence[Incoming], queue: AmqpShardQueue) -> None:
+        with suppress(BrokerUnavailable):  # a lost line gives everything back by itself
+            await queue.settle(batch, Outcome.GIVE_BACK)
+            await queue.stop()
+
+    def _note_poison(self, queue: AmqpShardQueue) -> None:
+        """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""
+        if queue.is_lost and queue.lost_code in POISON_CODES:
+            self._careful_left = max(self._careful_left, queue.unsettled_at_loss + CAREFUL_EXTRA)
+            self._failures = 0
+
+    async def _until_store_answers(self) -> None:
+        while not self._is_stopping.is_set():
+            await self._pause()
+            try:
+                await self.services.store.ping()
+            except StoreUnavailable:
+                continue
+            return
+
+    async def _pause(self) -> None:
+        await self._sleep(WAITS_S[min(self._failures, len(WAITS_S) - 1)])
+        self._failures += 1
+
+    async def _sleep(self, delay_s: float) -> None:
+        """Sleep, but not through a stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._is_stopping.wait()
+
+    def _interrupt(self) -> None:
+        if self._queue is not None:
+            self._queue.interrupt()
