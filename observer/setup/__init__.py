@@ -1,0 +1,1 @@
+"""What must be there before the first start: keys, certificates, the broker's configuration."""

@@ -1,0 +1,184 @@
+"""One private RabbitMQ node as a child process: its environment, start, readiness, stop.
+
+Everything of it is on loopback, its Erlang port mapper (epmd) too, which is the node's own and ends with it.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from observer.errors import ConfigError
+from observer.local.epmd import epmd_environment, stop_epmd
+from observer.local.programs import Programs
+
+READY_LINE = b"Server startup complete"
+SYSTEM_USER = "rabbitmq"
+STOP_TIMEOUT_S = 30.0
+LOG_TAIL_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """Where the node's files are and which ports its own machinery uses."""
+
+    config: Path
+    """The folder that `observer.setup.broker_files` wrote."""
+    state: Path
+    """Data, log, home and process id; belongs to the node alone."""
+    distribution_port: int
+    epmd_port: int
+
+    @property
+    def log(self) -> Path:
+        """The node's log."""
+        return self.state / "log" / "rabbitmq.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Holds the process id while the node runs."""
+        return self.state / "pid"
+
+
+@dataclass(slots=True)
+class Node:
+    """A RabbitMQ node that this process starts and stops."""
+
+    programs: Programs
+    plan: NodePlan
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _log_start: int = field(default=0, init=False)
+
+    def start(self) -> None:
+        """Start the node and return at once; `is_ready` tells when it serves."""
+        prepare_folders(self.plan)
+        user = run_as(self.programs, self.plan)
+        if user is not None:
+            hand_over([self.plan.config, self.plan.state], user)
+        self._log_start = self.plan.log.stat().st_size if self.plan.log.exists() else 0
+        with (self.plan.state / "log" / "output.log").open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the RabbitMQ that find_programs found
+                [self.programs.folder / "rabbitmq-server"],
+                env=node_environment(self.plan),
+                cwd=self.plan.state,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in our terminal is not the broker's; and its group can be killed
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
+            )
+        self.plan.pid_file.write_text(f"{self._process.pid}\n")
+
+    def is_ready(self) -> bool:
+        """Whether definitions are loaded and every listener is open. Raises ConfigError if the node has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise ConfigError(f"RabbitMQ did not come up. {self.last_words()}")
+        if not self.plan.log.exists():
+            return False
+        with self.plan.log.open("rb") as log:
+            log.seek(self._log_start)
+            return READY_LINE in log.read()
+
+    def last_words(self) -> str:
+        """The end of the log, and where the rest is."""
+        logs = [log for log in (self.plan.log, self.plan.log.with_name("output.log")) if log.exists()]
+        lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]]
+        return "\n".join([f"Its log is {self.plan.log}; the last lines:", *lines])
+
+    def stop(self) -> None:
+        """Stop the node in order, or by force after 30 s."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._forget()
+
+    def kill(self) -> None:
+        """Kill -9, as a crash does it."""
+        if self._process is None:
+            return
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._forget()
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl against the node and return what it prints. Raises CalledProcessError."""
+        user = run_as(self.programs, self.plan)
+        return subprocess.run(  # noqa: S603 - the RabbitMQ that find_programs found
+            [self.programs.folder / "rabbitmqctl", "--quiet", *arguments],
+            env=node_environment(self.plan),
+            cwd=self.plan.state,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        ).stdout
+
+    def _forget(self) -> None:
+        self._process = None
+        self.plan.pid_file.unlink(missing_ok=True)
+        stop_epmd(self.plan.epmd_port)
+
+
+def node_environment(plan: NodePlan) -> dict[str, str]:
+    """The environment of the server and of rabbitmqctl; nothing of ours leaks into it but PATH."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin",
+        "LANG": "C.UTF-8",
+        "HOME": str(plan.state / "home"),  # where Erlang keeps its cookie
+        "RABBITMQ_NODENAME": "observer@localhost",
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own RabbitMQ
+        "RABBITMQ_CONFIG_FILE": str(plan.config / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(plan.config / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plan.config / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(plan.state / "data"),
+        "RABBITMQ_LOG_BASE": str(plan.state / "log"),
+        "RABBITMQ_LOGS": str(plan.log),
+        "RABBITMQ_DIST_PORT": str(plan.distribution_port),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        **epmd_environment(plan.epmd_port),
+    }
+
+
+def prepare_folders(plan: NodePlan) -> None:
+    """Make the node's folders and its own Erlang cookie: whoever holds that cookie owns the node."""
+    plan.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("data", "log", "home"):
+        (plan.state / name).mkdir(exist_ok=True)
+    cookie = plan.state / "home" / ".erlang.cookie"
+    if not cookie.exists():
+        cookie.touch(mode=0o600)
+        cookie.write_text(secrets.token_hex(24))
+        cookie.chmod(0o400)
+
+
+def run_as(programs: Programs, plan: NodePlan) -> str | None:
+    """The system user to run as when we are root, if there is one that reaches the folder; else None: as ourselves."""
+    if os.geteuid() != 0 or not programs.is_distribution:
+        return None
+    try:
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return None
+    is_reachable = all(parent.stat().st_mode & 0o001 for parent in plan.state.resolve().parents)
+    return SYSTEM_USER if is_reachable else None
+
+
+def hand_over(folders: Sequence[Path], user: str) -> None:
+    """Give the folders with all that is in them to `user`."""
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, user, user)

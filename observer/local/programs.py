@@ -1,0 +1,74 @@
+"""Finding RabbitMQ's programs on this machine."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from observer.errors import ConfigError
+from observer.local.epmd import epmd_environment, stop_epmd
+from observer.local.ports import free_ports
+
+BIN_VARIABLE = "OBSERVER_RABBITMQ_BIN"
+# The programs themselves before the distribution's wrappers in /usr/sbin, which run only as root or rabbitmq.
+USUAL_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
+SUPPORTED_SINCE = (3, 10)
+_VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A folder with rabbitmq-server and rabbitmqctl, and whose they are."""
+
+    folder: Path
+    version: tuple[int, int]
+    is_distribution: bool = True
+    """Installed by the distribution, with a system user `rabbitmq` to run as."""
+
+
+def find_programs(environment: Mapping[str, str], *, variable: str = BIN_VARIABLE) -> Programs | None:
+    """The RabbitMQ to use, or None if there is none. Raises ConfigError for a folder or a version that cannot work."""
+    if named := environment.get(variable):
+        folder = Path(named)
+        if not has_server(folder):
+            raise ConfigError(f"{variable} is {named}, but there is no rabbitmq-server in that folder")
+        return Programs(folder, read_version(folder), is_distribution=False)
+    folders = [Path(name) for name in (*USUAL_FOLDERS, *environment.get("PATH", os.defpath).split(os.pathsep))]
+    folder_found = next((folder for folder in folders if has_server(folder)), None)
+    return None if folder_found is None else Programs(folder_found, read_version(folder_found))
+
+
+def has_server(folder: Path) -> bool:
+    """Whether rabbitmq-server can be run from `folder`."""
+    return os.access(folder / "rabbitmq-server", os.X_OK)
+
+
+def read_version(folder: Path) -> tuple[int, int]:
+    """Major and minor version of the RabbitMQ in `folder`. Raises ConfigError for one that is too old."""
+    # The path usually tells; asking the program takes more than a second.
+    told = (folder / "rabbitmq-server").resolve().parent.parent.name
+    found = _VERSION.search(told) or _VERSION.search(_ask_version(folder))
+    if found is None:
+        raise ConfigError(f"{folder / 'rabbitmqctl'} does not tell its version")
+    version = (int(found[1]), int(found[2]))
+    if version < SUPPORTED_SINCE:
+        raise ConfigError(f"RabbitMQ in {folder} is {found[0]}; this program needs 3.10 or newer")
+    return version
+
+
+def _ask_version(folder: Path) -> str:
+    [port] = free_ports(1)
+    try:
+        answer = subprocess.run(  # noqa: S603 - the operator's own RabbitMQ
+            [folder / "rabbitmqctl", "version"],
+            env=dict(os.environ) | epmd_environment(port),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        stop_epmd(port)
+    return answer.stdout

@@ -1,0 +1,144 @@
+"""What RabbitMQ reads at its start, rendered from the templates in `rabbitmq/` into one folder.
+
+The folder is all that the broker gets: the authority's key and the observer's key stay outside.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from observer.errors import ConfigError
+from observer.setup.definitions import render_definitions
+from observer.setup.files import OPEN_MODE, SECRET_MODE, make_folder, write_if_changed
+from observer.setup.signing_keys import PublicKey
+
+LOOPBACK = "127.0.0.1"
+MIN_SYMMETRIC_KEY_BYTES = 32
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPorts:
+    """Where the broker listens."""
+
+    amqps: int = 5671
+    mqtt: int = 1883
+    mqtts: int = 8883
+    websocket: int = 15675
+    websockets: int = 15676
+    management: int = 15672
+    prometheus: int = 15692
+
+
+@dataclass(frozen=True, slots=True)
+class SymmetricKey:
+    """An HS256 key shared with the broker, for the chat21 profile."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlan:
+    """Everything that the broker's files depend on."""
+
+    version: tuple[int, int]
+    """Major and minor version of RabbitMQ."""
+    signing_keys: Sequence[PublicKey]
+    """The first one is the default key: it checks tokens that name none."""
+    shards: int = 4
+    ports: BrokerPorts = BrokerPorts()
+    client_address: str = LOOPBACK
+    """Where MQTT and WebSocket listen."""
+    private_address: str = LOOPBACK
+    """Where AMQP, management and metrics listen."""
+    seen_as: str | None = None
+    """The folder's path as the broker sees it, if that is another one (a container)."""
+    symmetric_key: SymmetricKey | None = None
+
+
+def write_broker_files(directory: Path, plan: BrokerPlan, *, certificates: Path) -> bool:
+    """Write the broker's folder; return whether anything changed. Raises ConfigError."""
+    make_folder(directory / "keys")
+    made = [
+        write_if_changed(directory / name, content, mode=_mode(name))
+        for name, content in render(plan, directory=plan.seen_as or str(directory.resolve())).items()
+    ]
+    copied = [
+        write_if_changed(directory / name, (certificates / name).read_bytes(), mode=_mode(name))
+        for name in ("ca.pem", "server.pem", "server.key")
+    ]
+    return any(made + copied)
+
+
+def render(plan: BrokerPlan, *, directory: str) -> Mapping[str, bytes]:
+    """The text of every file by its name, for a broker that sees the folder as `directory`."""
+    files = {
+        "rabbitmq.conf": render_conf(plan, directory=directory),
+        "definitions.json": render_definitions(
+            template("definitions.json"), shards=plan.shards, has_safe_reject=plan.version >= (4, 0)
+        ),
+        "enabled_plugins": template("enabled_plugins"),
+        "advanced.config": render_advanced(plan),
+    }
+    keys = {f"keys/{key.key_id}.pem": key.pem for key in plan.signing_keys}
+    return {name: text.encode() for name, text in files.items()} | keys
+
+
+def render_conf(plan: BrokerPlan, *, directory: str) -> str:
+    """rabbitmq.conf: the common part and that of the broker's major version."""
+    text = template("rabbitmq.conf") + template("rabbitmq-4.conf" if plan.version >= (4, 0) else "rabbitmq-3.conf")
+    values = {f"{name}_port": str(getattr(plan.ports, name)) for name in BrokerPorts.__slots__} | {
+        "client_address": plan.client_address,
+        "private_address": plan.private_address,
+        "directory": directory,
+        "signing_keys": "\n".join(_signing_key_lines(plan, directory)),
+    }
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+
+
+def render_advanced(plan: BrokerPlan) -> str:
+    """advanced.config: rabbitmq.conf has no words for a symmetric key, so with one all keys are named here."""
+    if plan.symmetric_key is None:
+        return "[].\n"
+    secret = base64.urlsafe_b64encode(plan.symmetric_key.secret).rstrip(b"=").decode()
+    keys = [f'<<"{plan.symmetric_key.key_id}">> => {{map, #{{<<"kty">> => <<"oct">>, <<"k">> => <<"{secret}">>}}}}']
+    keys += [f'<<"{key.key_id}">> => {{pem, <<"{key.pem.decode().strip()}">>}}' for key in plan.signing_keys]
+    return (
+        "[{rabbitmq_auth_backend_oauth2, [{key_config, [\n"
+        f'  {{default_key, <<"{plan.symmetric_key.key_id}">>}},\n'
+        '  {algorithms, [<<"HS256">>, <<"RS256">>]},\n'
+        "  {signing_keys, #{" + ",\n    ".join(keys) + "}}\n"
+        "]}]}].\n"
+    )
+
+
+def check_symmetric_key(key: SymmetricKey) -> None:
+    """Raise ConfigError for a key that is too short to be safe."""
+    if len(key.secret) < MIN_SYMMETRIC_KEY_BYTES:
+        raise ConfigError(
+            f"tokens.chat21.key has {len(key.secret)} bytes; HS256 needs at least {MIN_SYMMETRIC_KEY_BYTES}. "
+            "Make one with: openssl rand -hex 32"
+        )
+
+
+def template(name: str) -> str:
+    """The text of a file of `rabbitmq/`: beside the package in the repository, inside it when installed."""
+    folders = (Path(__file__).parents[2] / "rabbitmq", Path(__file__).parent / "rabbitmq")
+    for folder in folders:
+        if (folder / name).exists():
+            return (folder / name).read_text()
+    raise ConfigError(f"the template {name} is missing from {folders[1]}: install inbox-observer again")
+
+
+def _signing_key_lines(plan: BrokerPlan, directory: str) -> list[str]:
+    if plan.symmetric_key is not None:
+        return ["# The keys are in advanced.config."]
+    files = [f"auth_oauth2.signing_keys.{key.key_id} = {directory}/keys/{key.key_id}.pem" for key in plan.signing_keys]
+    return [f"auth_oauth2.default_key = {plan.signing_keys[0].key_id}", "auth_oauth2.algorithms.1 = RS256", *files]
+
+
+def _mode(name: str) -> int:
+    return SECRET_MODE if name in ("server.key", "advanced.config") else OPEN_MODE

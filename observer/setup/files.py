@@ -1,0 +1,38 @@
+"""Writing the files of a set-up: secrets are for their owner only from the first byte, and are never overwritten."""
+
+import os
+from pathlib import Path
+
+from observer.errors import ConfigError
+
+SECRET_MODE = 0o600
+OPEN_MODE = 0o644
+
+
+def make_folder(path: Path, *, mode: int = 0o755) -> None:
+    """Make `path` with its parents; raise ConfigError where the right is missing."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {path}: {error.strerror}. Choose another one with --dir.") from error
+
+
+def write_once(path: Path, content: bytes, *, mode: int = SECRET_MODE) -> None:
+    """Write a file that must not be there yet."""
+    _write(path, content, os.O_EXCL, mode)
+
+
+def write_if_changed(path: Path, content: bytes, *, mode: int = OPEN_MODE) -> bool:
+    """Write `content` unless the file holds it already; return whether it was written."""
+    if path.exists() and path.read_bytes() == content:
+        return False
+    _write(path, content, os.O_TRUNC, mode)
+    return True
+
+
+def _write(path: Path, content: bytes, flag: int, mode: int) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flag, mode), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}. Choose another folder with --dir.") from error
