@@ -6,38 +6,20 @@ Ids are bound with `structlog.contextvars`: shard, app_id, message_id, sender, p
 """
 
 import logging
-import re
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from observer.redaction import mask_value
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "pretty"]
 
-MASK = "***"
-MAX_VALUE_LENGTH = 2_000
-MAX_EXCEPTION_LENGTH = 20_000
 OWN_LOGGER = "observer"
 FOREIGN_EVENT = "library_message"
 _OWN_KEYS = ("timestamp", "level", "event")
-
-_PRIVATE_KEY_WORDS = re.compile(
-    r"token|passw|secret|authorization|credential|cookie|jwt|api_?key|private_?key|^(key|body|payload|text|content)$",
-    re.IGNORECASE,
-)
-_MASKED_PATTERNS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"(?<![A-Za-z0-9])(?:eyJ|eyA|ewo)[\w-]{5,}(?:\.[\w-]*){1,4}", re.ASCII), MASK),
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE), rf"\1{MASK}@"),
-    (
-        re.compile(r"(passw\w*|pwd|\w*token|\w*secret|api_?key)(=|['\"]\s*:\s*['\"])[^\s&'\",;}]+", re.IGNORECASE),
-        rf"\1\2{MASK}",
-    ),
-)
 
 
 def configure_logging(level: LogLevel = "info", format: LogFormat = "auto") -> None:
@@ -58,34 +40,7 @@ def configure_logging(level: LogLevel = "info", format: LogFormat = "auto") -> N
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Mask what stands under a private key, and what looks like a token, a key or a password in any other value."""
-    return {key: value if key in _OWN_KEYS else _redacted(key, value) for key, value in event.items()}
-
-
-def mask_text(text: str, *, max_length: int = MAX_VALUE_LENGTH) -> str:
-    """`text` without tokens, private keys and passwords in addresses, cut at `max_length` characters."""
-    for pattern, replacement in _MASKED_PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text if len(text) <= max_length else f"{text[:max_length]}… ({len(text)} characters)"
-
-
-def _redacted(key: str, value: object) -> object:
-    if value is None or isinstance(value, bool):
-        return value
-    if _PRIVATE_KEY_WORDS.search(key):
-        return MASK
-    match value:
-        case int() | float():
-            return value
-        case str():
-            return mask_text(value, max_length=MAX_EXCEPTION_LENGTH if key == "exception" else MAX_VALUE_LENGTH)
-        case bytes():
-            return f"<{len(value)} bytes>"
-        case Mapping():
-            return {str(name): _redacted(str(name), inner) for name, inner in value.items()}
-        case Sequence() | set() | frozenset():
-            return [_redacted("", inner) for inner in value]
-        case _:
-            return mask_text(str(value))
+    return {key: value if key in _OWN_KEYS else mask_value(key, value) for key, value in event.items()}
 
 
 def _own_keys_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from observer.errors import ConfigError
-from observer.logs import MASK, mask_text
+from observer.redaction import MASK, mask_text
 from observer.settings import Settings
 from observer.settings_checks import contradictions
 from observer.settings_keys import (
