@@ -6,7 +6,7 @@ compares it with paho-mqtt. It does what a load client needs and no more: no rec
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from observer.bench import packets
 from observer.errors import BrokerUnavailable, Refused
@@ -94,8 +94,7 @@ class MqttClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio tells us the line is up."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's typing cannot say so
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio tells us the line is gone."""
