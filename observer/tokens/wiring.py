@@ -1,6 +1,5 @@
 """From settings to the token parts; called by `app.py` and the command line."""
 
-from observer import topics
 from observer.errors import ConfigError
 from observer.settings import IdentitySettings, Settings, TokenSettings, TrustedIssuer
 from observer.tokens.base import CallerRole
@@ -14,10 +13,9 @@ from observer.tokens.trusted import Issuer
 
 def build_tokens(settings: Settings) -> tuple[BrokerTokens, Identities]:
     """The issuer and the identifier, sharing one key store. Raises ConfigError for keys that are missing or weak."""
-    tokens, vhost = settings.tokens, settings.broker.vhost
+    tokens = settings.tokens
     keys = KeyStore(tokens.keys_dir, tokens.algorithm)
-    chat21 = build_chat21(tokens, vhost)
-    issuer = BrokerTokens(keys, ttl_s=tokens.ttl_s, audience=tokens.audience, vhost=vhost, chat21=chat21)
+    chat21 = build_chat21(tokens, settings.broker.vhost)
     identities = Identities(
         keys,
         audience=tokens.audience,
@@ -25,7 +23,13 @@ def build_tokens(settings: Settings) -> tuple[BrokerTokens, Identities]:
         issuers=build_issuers(settings.identity),
         chat21=chat21,
     )
-    return issuer, identities
+    return _issuer(settings, keys, chat21), identities
+
+
+def build_issuer(settings: Settings) -> BrokerTokens:
+    """The issuer alone. Raises ConfigError for keys that are missing or weak."""
+    keys = KeyStore(settings.tokens.keys_dir, settings.tokens.algorithm)
+    return _issuer(settings, keys, build_chat21(settings.tokens, settings.broker.vhost))
 
 
 def build_chat21(tokens: TokenSettings, vhost: str) -> Chat21Tokens | None:
@@ -36,7 +40,7 @@ def build_chat21(tokens: TokenSettings, vhost: str) -> Chat21Tokens | None:
     return Chat21Tokens(
         profile.key.get_secret_value().encode(),
         key_id=profile.key_id,
-        app=_app("tokens.chat21", profile.app),
+        app=profile.app,
         ttl_s=profile.ttl_s,
         audience=tokens.audience,
         vhost=vhost,
@@ -48,7 +52,7 @@ def build_api_keys(identity: IdentitySettings) -> tuple[ApiKey, ...]:
     return tuple(
         ApiKey(
             name=name,
-            app=_app(f"identity.api_keys.{name}", key.app),
+            app=key.app,
             role=CallerRole(key.role.value),
             sha256=key.sha256,
         )
@@ -58,24 +62,23 @@ def build_api_keys(identity: IdentitySettings) -> tuple[ApiKey, ...]:
 
 def build_issuers(identity: IdentitySettings) -> tuple[Issuer, ...]:
     """The trusted issuers. Raises ConfigError where one has not the kind of key that its algorithms need."""
-    return tuple(_build_issuer(f"identity.issuers.{name}", trusted) for name, trusted in identity.issuers.items())
+    return tuple(_trusted_issuer(f"identity.issuers.{name}", trusted) for name, trusted in identity.issuers.items())
 
 
-def _build_issuer(setting: str, trusted: TrustedIssuer) -> Issuer:
+def _issuer(settings: Settings, keys: KeyStore, chat21: Chat21Tokens | None) -> BrokerTokens:
+    tokens = settings.tokens
+    return BrokerTokens(keys, ttl_s=tokens.ttl_s, audience=tokens.audience, vhost=settings.broker.vhost, chat21=chat21)
+
+
+def _trusted_issuer(setting: str, trusted: TrustedIssuer) -> Issuer:
     return Issuer(
-        app=_app(setting, trusted.app),
+        app=trusted.app,
         shared_key=_shared_key(setting, trusted),
         jwks=_jwks(setting, trusted),
         issuer=trusted.issuer,
         audience=trusted.audience,
         user_claim=trusted.user_claim,
     )
-
-
-def _app(setting: str, value: str) -> str:
-    if not topics.is_app(value):
-        raise ConfigError(f"{setting}.app: {topics.shown(value)} is not 1 to 32 characters of A-Z a-z 0-9 _ -")
-    return value
 
 
 def _shared_key(setting: str, trusted: TrustedIssuer) -> bytes | None:

@@ -1,0 +1,152 @@
+"""`observer token issue | explain | rotate`."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+
+from observer.cli.context import Context
+from observer.errors import ConfigError
+from observer.settings import PublicSettings, Settings
+from observer.tokens.base import IssuedToken, Profile
+from observer.tokens.explain import Explanation, explain
+from observer.tokens.keys import KeyRing, read_ring
+from observer.tokens.rotation import rotate_keys
+from observer.tokens.wiring import build_issuer
+
+MIN_TTL_S, MAX_TTL_S = 60, 86_400
+_MAX_STDIN = 65_536
+
+
+@click.group()
+def token() -> None:
+    """Issue, explain and rotate broker tokens.
+
+    A token is the MQTT password of one user. It says what he may read and write, and until when.
+    """
+
+
+@token.command("issue")
+@click.option("--app", required=True, help="App id: 1 to 32 characters of A-Z a-z 0-9 _ -")
+@click.option("--user", required=True, help="User id: 1 to 64 characters of A-Z a-z 0-9 _ -")
+@click.option("--device", help="Device id, if this client has one. Left out, an unguessable one is made: better.")
+@click.option(
+    "--profile",
+    type=click.Choice([profile.value for profile in Profile]),
+    default=Profile.STANDARD.value,
+    show_default=True,
+    help="Kind of client; chat21 has to be switched on.",
+)
+@click.option(
+    "--ttl",
+    "ttl_s",
+    type=click.IntRange(MIN_TTL_S, MAX_TTL_S),
+    help="Seconds until it expires. [default: tokens.ttl_s, or tokens.chat21.ttl_s]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+@click.pass_obj
+def issue_command(
+    context: Context, app: str, user: str, device: str | None, profile: str, ttl_s: int | None, as_json: bool
+) -> None:
+    """Print a token for USER of APP, with everything a client needs to connect.
+
+    \b
+    Example: observer token issue --app demo --user alice
+    """
+    settings = context.settings if ttl_s is None else with_ttl(context.settings, ttl_s)
+    issued = build_issuer(settings).issue(app, user, device=device, profile=Profile(profile))
+    click.echo(issued_json(issued, settings.public) if as_json else issued_text(issued, settings.public))
+
+
+@token.command("explain")
+@click.argument("text", metavar="[TOKEN]", required=False)
+@click.pass_obj
+def explain_command(context: Context, text: str | None) -> None:
+    """Say in plain words whom TOKEN is for, until when, and what it allows; warn about what is dangerous.
+
+    Without TOKEN it is read from standard input, where no shell history and no list of processes shows it.
+    The token itself is never printed.
+
+    \b
+    Example: observer token explain < token.txt
+    """
+    settings = context.settings
+    given = text if text is not None else sys.stdin.read(_MAX_STDIN)
+    explanation = explain(given.strip(), now=time.time(), ring=ring_if_any(settings), audience=settings.tokens.audience)
+    click.echo(explanation_text(explanation))
+
+
+@token.command("rotate")
+@click.pass_obj
+def rotate_command(context: Context) -> None:
+    """Sign new tokens with the next key, and make the key after that.
+
+    Tokens of the old key stay good until they expire, and no connection is dropped.
+    """
+    tokens = context.settings.tokens
+    ring = rotate_keys(tokens.keys_dir, tokens.algorithm)
+    click.echo(rotation_text(ring))
+
+
+def with_ttl(settings: Settings, ttl_s: int) -> Settings:
+    """The settings with this life of a token, whatever its profile."""
+    chat21 = settings.tokens.chat21.model_copy(update={"ttl_s": ttl_s})
+    tokens = settings.tokens.model_copy(update={"ttl_s": ttl_s, "chat21": chat21})
+    return settings.model_copy(update={"tokens": tokens})
+
+
+def ring_if_any(settings: Settings) -> KeyRing | None:
+    """Our own keys, where there are any: a token can be explained without."""
+    try:
+        return read_ring(settings.tokens.keys_dir, settings.tokens.algorithm)
+    except ConfigError:
+        return None
+
+
+def issued_json(issued: IssuedToken, public: PublicSettings) -> str:
+    """One object whose keys never change."""
+    return json.dumps(
+        {
+            "token": issued.token,
+            "app": issued.app,
+            "user": issued.user,
+            "client_id": issued.client_id,
+            "username": issued.username,
+            "subscribe": issued.subscribe,
+            "publish": issued.publish,
+            "expires_at": issued.expires_at,
+            "mqtt_url": public.mqtt_url,
+            "websocket_url": public.websocket_url,
+        }
+    )
+
+
+def issued_text(issued: IssuedToken, public: PublicSettings) -> str:
+    """The same for a human."""
+    expires = datetime.fromtimestamp(issued.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    rows = (
+        ("Connect to", f"{public.mqtt_url}  or  {public.websocket_url}"),
+        ("Client id", issued.client_id),
+        ("User name", issued.username),
+        ("Subscribe to", issued.subscribe),
+        ("Publish to", issued.publish),
+        ("Expires", expires),
+        ("Password", "the token, which is the next line:"),
+    )
+    return "\n".join([*(f"{name + ':':<14}{value}" for name, value in rows), issued.token])
+
+
+def explanation_text(explanation: Explanation) -> str:
+    """An explanation as paragraphs."""
+    lines = ["This token is:", *(f"  - {fact}" for fact in explanation.facts)]
+    lines += ["It allows:", *(f"  - {right}" for right in explanation.rights)]
+    if explanation.warnings:
+        lines += ["Warnings:", *(f"  ! {warning}" for warning in explanation.warnings)]
+    return "\n".join(lines)
+
+
+def rotation_text(ring: KeyRing) -> str:
+    """What a rotation did."""
+    return f"New tokens are signed with key {ring.current.kid}, which the broker knows already."
