@@ -11,10 +11,11 @@ _PRIVATE_KEY_WORDS = re.compile(
     r"token|passw|secret|authorization|credential|cookie|jwt|api_?key|private_?key|^(key|body|payload|text|content)$",
     re.IGNORECASE,
 )
+# Every repetition is bounded or possessive: a hostile text must not cost more than a long one.
 _MASKED_PATTERNS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"(?<![A-Za-z0-9])(?:eyJ|eyA|ewo)[\w-]{5,}(?:\.[\w-]*){1,4}", re.ASCII), MASK),
+    (re.compile(r"(?<![A-Za-z0-9])(?:eyJ|eyA|ewo)[\w-]{5,2000}+(?:\.[\w-]*+){1,4}+", re.ASCII), MASK),
     (re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s'\"<>]{0,1000}@", re.IGNORECASE), rf"\1{MASK}@"),
     (
         re.compile(r"(passw\w{0,20}|pwd|token|secret|api_?key)(=|['\"]\s*:\s*['\"])[^\s&'\",;}]+", re.IGNORECASE),
@@ -46,7 +47,7 @@ def mask_value(key: str, value: object) -> object:
 
 def mask_text(text: str, *, max_length: int = MAX_VALUE_LENGTH) -> str:
     """`text` without tokens, private keys and passwords in addresses, cut at `max_length` characters."""
-    shown = text[: 2 * max_length]  # a hostile text must not cost more than a long one
+    shown = text[: 2 * max_length]
     for pattern, replacement in _MASKED_PATTERNS:
         shown = pattern.sub(replacement, shown)
     return shown if len(shown) <= max_length else f"{shown[:max_length]}… ({len(text)} characters)"
