@@ -11,7 +11,9 @@ class Limits:
     """When a step counts as sustained, and how exactly to search."""
 
     p99_ms: float = 1000.0
-    """Delivery latency that may not be passed: beyond it a backlog is growing."""
+    """Delivery latency that may not be passed."""
+    backlog: float = 0.02
+    """Share of a step's messages that may still be on their way when its schedule ends: more, and a backlog grows."""
     closeness: float = 0.05
     """The search ends when the sustained and the failed rate are so near to each other."""
     growth: float = 1.5
@@ -22,6 +24,7 @@ class Limits:
 def why_not_sustained(report: Report, limits: Limits) -> str | None:
     """What was wrong with a step, or None if everything sent was stored and delivered in time and in order."""
     counts, stored = report.counts, report.usage.stored
+    on_the_way = counts.planned - counts.delivered_in_time
     checks = (
         (counts.refused, f"{sum(counts.refused.values())} refused"),
         (counts.sent < counts.planned, f"{counts.planned - counts.sent} could not be sent"),
@@ -29,6 +32,7 @@ def why_not_sustained(report: Report, limits: Limits) -> str | None:
         (stored is not None and stored < counts.planned, f"only {stored} stored"),
         (counts.out_of_order, f"{counts.out_of_order} out of order"),
         (report.delivery.p99_ms > limits.p99_ms, f"p99 {report.delivery.p99_ms:.0f} ms"),
+        (on_the_way > limits.backlog * counts.planned, f"{on_the_way} still on their way at the end"),
     )
     return next((text for is_wrong, text in checks if is_wrong), None)
 
