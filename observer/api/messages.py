@@ -1,0 +1,85 @@
+"""POST /v1/messages and GET /v1/messages/{message_id}: sending without MQTT, by the same way and the same rules."""
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from observer import topics
+from observer.api.auth import Acting, ActingUser
+from observer.api.openapi import of_user
+from observer.api.problems import Problem, unavailable
+from observer.api.services import Ports
+from observer.api.wire import UserId, WireMessage, json_response, wire_form
+from observer.message import MAX_DEPTH, Publication, client_message_id, is_deeper_than, message_id_of
+
+router = APIRouter(prefix="/v1/messages", tags=["Messages"], responses=of_user())
+
+MessageId = Annotated[str, Path(min_length=1, max_length=128, description="As POST /v1/messages answered.")]
+
+
+class Outbound(BaseModel):
+    """A message to send. Fields that are not named here are kept and delivered unchanged."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": [{"recipient": "bob", "text": "Hello", "client_message_id": "a-1"}]},
+    )
+
+    recipient: UserId
+    text: str | None = None
+    type: str | None = None
+    attributes: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    client_message_id: str | None = Field(
+        None,
+        description="Your own name for the message, 1 to 128 printable characters. "
+        "The same name is the same message, however often it is sent. Made up if absent.",
+    )
+
+
+class Accepted(BaseModel):
+    """The broker has the message; what becomes of it is told later."""
+
+    message_id: str = Field(description="What it is called once it is stored.")
+    client_message_id: str
+    recipient: str
+
+
+@router.post("", status_code=202, responses=of_user("invalid_json", "too_large", "broker_unavailable"))
+async def send_message(ports: Ports, acting: ActingUser, outbound: Outbound, response: Response) -> Accepted:
+    """Send a message, as MQTT would.
+
+    202 means that the broker has it and that nothing is lost from here on. Policies judge it after that: a refusal
+    comes by MQTT, on the topic `refused`; here, GET /v1/messages/{message_id} answers 404 until it is stored.
+    To be sure after a 503 or a lost connection, send the same `client_message_id` again.
+    """
+    body = outbound.model_dump(exclude_unset=True, exclude={"recipient"})
+    own_id = client_message_id(body) or str(uuid4())
+    publication = _publication(acting, outbound.recipient, body | {"client_message_id": own_id})
+    if await ports.publisher.publish([publication]):
+        raise unavailable("broker_unavailable", "The broker takes no messages now; try the same request again.")
+    message_id = message_id_of(acting.app, acting.user, own_id)
+    response.headers["Location"] = f"/v1/messages/{message_id}"
+    return Accepted(message_id=message_id, client_message_id=own_id, recipient=outbound.recipient)
+
+
+def _publication(acting: Acting, recipient: str, body: dict[str, Any]) -> Publication:
+    if is_deeper_than(body, MAX_DEPTH):
+        raise Problem("invalid_payload", f"The message nests objects and lists deeper than {MAX_DEPTH} levels.")
+    try:
+        payload = orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise Problem("invalid_payload", f"The message cannot be written as JSON: {error}.") from error
+    return Publication(topics.outgoing(acting.app, acting.user, recipient), payload)
+
+
+@router.get("/{message_id}", response_model=WireMessage, responses=of_user("not_found"))
+async def get_message(ports: Ports, acting: ActingUser, message_id: MessageId) -> Response:
+    """One message of one's own timeline; 404 until it is stored, and for ever if it was refused."""
+    message = await ports.store.find_message(acting.app, acting.user, message_id)
+    if message is None:
+        raise Problem("not_found", "No such message in this timeline; it may still be on its way.")
+    return json_response(wire_form(message, acting.user))

@@ -1,0 +1,33 @@
+"""Who may write to a user: /v1/privacy. It holds for the next message after the call has returned."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from observer.api.auth import ActingUser
+from observer.api.openapi import of_user
+from observer.api.services import Ports
+from policies.base import Privacy, WhoMayWrite
+
+router = APIRouter(prefix="/v1/privacy", tags=["Privacy"], responses=of_user())
+
+
+class PrivacySettings(BaseModel):
+    """A user's choice."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"who_may_write": "contacts"}]})
+
+    who_may_write: WhoMayWrite = Field(description="`everyone`, `contacts` (see /v1/contacts), or `nobody`.")
+
+
+@router.get("")
+async def get_privacy(ports: Ports, acting: ActingUser) -> PrivacySettings:
+    """The user's settings; the default is `everyone`."""
+    privacy = await ports.store.privacy(acting.app, acting.user)
+    return PrivacySettings(who_may_write=privacy.who_may_write)
+
+
+@router.put("", responses=of_user("invalid_json"))
+async def set_privacy(ports: Ports, acting: ActingUser, wanted: PrivacySettings) -> PrivacySettings:
+    """Replace the user's settings."""
+    await ports.store.set_privacy(acting.app, acting.user, Privacy(wanted.who_may_write))
+    return wanted

@@ -1,0 +1,66 @@
+"""What every route is given: the ports, the options and the clock. Built once by `create_api`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol, TypeAlias
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from observer.api.limits import TokenBuckets
+from observer.broker.base import Publisher
+from observer.store.base import Store
+from observer.tokens.base import Identifier, TokenIssuer
+
+Clock: TypeAlias = Callable[[], int]
+"""Milliseconds since 1970, UTC."""
+
+
+class Health(Protocol):
+    """What /readyz asks."""
+
+    def is_ready(self) -> bool:
+        """Whether messages are being taken, stored and delivered."""
+        ...
+
+    def reasons(self) -> Sequence[str]:
+        """Why not, for an operator: one sentence each, without secrets; empty when ready."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """The part of the settings that the HTTP API reads (docs/configuration.md, `api` and `public`)."""
+
+    mqtt_url: str
+    websocket_url: str
+    max_body_bytes: int = 131_072
+    rate_capacity: int = 120
+    rate_refill_per_s: float = 20.0
+    cors_origins: tuple[str, ...] = ()
+    is_metrics_open: bool = True
+    body_timeout_s: float = 20.0
+    """How long a request's body may take to arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may use."""
+
+    store: Store
+    publisher: Publisher
+    issuer: TokenIssuer
+    identifier: Identifier
+    health: Health
+    options: ApiOptions
+    registry: CollectorRegistry
+    clock: Clock
+    callers: TokenBuckets
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Ports = Annotated[Services, Depends(_services)]
