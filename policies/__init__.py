@@ -6,7 +6,7 @@ from policies.ban import BanPolicy
 from policies.base import Policy
 from policies.block import BlockPolicy
 from policies.chain import PolicyChain
-from policies.extra import ExtraOptions, load_extra
+from policies.extra import ExtraOptions, check_names, load_extra
 from policies.privacy import PrivacyPolicy
 from policies.rate_limit import RateLimitOptions, RateLimitPolicy
 from policies.shape import ShapeOptions, ShapePolicy
@@ -32,7 +32,10 @@ class PolicyOptions:
 
 
 def build_policies(options: PolicyOptions) -> PolicyChain:
-    """The chain of all policies that are on. Raises ConfigError for a third-party policy that cannot be had."""
+    """The chain of all policies that are on.
+
+    Raises ConfigError for a third-party policy that cannot be had, or that bears the name of another.
+    """
     built: dict[str, list[Policy]] = {
         "shape": [ShapePolicy(options.shape)] if options.shape else [],
         "rate_limit": [RateLimitPolicy(options.rate_limit)] if options.rate_limit else [],
@@ -41,4 +44,6 @@ def build_policies(options: PolicyOptions) -> PolicyChain:
         "extra": load_extra(options.extra),
         "block": [BlockPolicy()] if options.block else [],
     }
-    return PolicyChain([policy for name in ORDER for policy in built[name]])
+    policies = [policy for name in ORDER for policy in built[name]]
+    check_names(policies)
+    return PolicyChain(policies)
