@@ -93,7 +93,7 @@ class Membership:
         body = what + b" " + self.member.encode()
         await line.write(wire.encode_publish(CHANNEL, names.MEMBER_EXCHANGE, "", body, frame_max=line.frame_max))
 
-    def _note_delivery(self, _: wire.Delivery, __: dict[bytes, wire.HeaderValue], body: bytes) -> None:
+    def _note_delivery(self, _delivery: wire.Delivery, _headers: dict[bytes, wire.HeaderValue], body: bytes) -> None:
         what, _, member = body.partition(b" ")
         if what == _LEAVES:
             self._last_seen_s.pop(member.decode(errors="replace"), None)

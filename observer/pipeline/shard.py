@@ -67,6 +67,11 @@ class ShardLoop:
         self._interrupt()
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether the shard is this process's."""
+        return self._is_wanted.is_set()
+
+    @property
     def is_consuming(self) -> bool:
         """Whether the shard's queue is open."""
         return self._queue is not None and not self._queue.is_lost

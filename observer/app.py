@@ -1,0 +1,257 @@
+"""The composition root: builds everything from the settings, starts it, and stops it in order.
+
+Start: store (schema, indexes, lock) → membership and shard loops → HTTP API.
+Stop: not ready → shard loops end their batch and give the rest back → membership says goodbye → API → lines → store.
+A part that ends before it was told to ends the process: an orchestrator restarts it, and nothing fails in silence.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from observer.api import create_api, listen, serve
+from observer.api.services import ApiOptions
+from observer.broker.assignment import assign
+from observer.broker.connect import BrokerOptions
+from observer.broker.membership import Membership
+from observer.broker.publisher import ConfirmingPublisher
+from observer.broker.shard_queue import AmqpShardQueue
+from observer.health import Health
+from observer.metrics import Metrics
+from observer.pipeline.batch import Services
+from observer.pipeline.rates import RateLedger
+from observer.pipeline.shard import ShardLoop
+from observer.settings import BrokerSettings, PolicySettings, Settings
+from observer.store import open_store
+from observer.tokens.wiring import build_tokens
+from policies import PolicyOptions, build_policies
+from policies.rate_limit import RateLimitOptions
+from policies.shape import ShapeOptions
+
+log = structlog.get_logger()
+
+API_DRAIN_S = 5.0
+READY_CHECK_S = 0.05
+
+
+def broker_options(settings: BrokerSettings) -> BrokerOptions:
+    """How the settings say to reach the broker."""
+    return BrokerOptions(
+        settings.host,
+        settings.port,
+        settings.server_name,
+        settings.vhost,
+        settings.ca_file,
+        settings.cert_file,
+        settings.key_file,
+        settings.heartbeat_s,
+        settings.confirm_timeout_s,
+    )
+
+
+def policy_options(settings: PolicySettings) -> PolicyOptions:
+    """Which policies the settings switch on, with their limits."""
+    shape, rate = settings.shape, settings.rate_limit
+    return PolicyOptions(
+        shape=ShapeOptions(
+            max_bytes=shape.max_bytes, max_depth=shape.max_depth, max_fields=shape.max_fields, max_text=shape.max_text
+        )
+        if shape.enabled
+        else None,
+        rate_limit=RateLimitOptions() if rate.enabled else None,
+        ban=settings.ban.enabled,
+        privacy=settings.privacy.enabled,
+        extra=settings.extra,
+        block=settings.block.enabled,
+    )
+
+
+def now_ms() -> int:
+    """The server's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The shard loops of this process, and who of the living processes owns which."""
+
+    loops: Mapping[int, ShardLoop]
+
+    def share(self, member: str, members: frozenset[str]) -> None:
+        """Take what is this member's among `members`, release the rest."""
+        owners = assign(members, len(self.loops))
+        for shard, loop in self.loops.items():
+            if owners[shard] == member:
+                loop.want()
+            else:
+                loop.release()
+
+    def idle(self) -> Sequence[int]:
+        """Shards that are this process's and have no open queue."""
+        return [shard for shard, loop in self.loops.items() if loop.is_wanted and not loop.is_consuming]
+
+    def stop(self) -> None:
+        """End them all, after the batch in hand."""
+        for loop in self.loops.values():
+            loop.stop()
+
+
+async def run(settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Run the observer until `stop`. `on_ready` is called once, when messages flow.
+
+    Raises ConfigError for what the operator must mend.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            await _start(settings, stack, stop, on_ready)
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from failed
+
+
+async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    policies = build_policies(policy_options(settings.policies))
+    issuer, identifier = build_tokens(settings)
+    shards = range(settings.broker.shards)
+    metrics = Metrics(policies.names, shards)
+    store = open_store(settings.store.url.get_secret_value(), settings.store.timeout_s)
+    listener = listen(settings.api.host, settings.api.port)  # first of all, so that a taken port ends nothing halfway
+    stack.callback(listener.close)
+    await store.open()
+    stack.push_async_callback(store.close)
+    options = broker_options(settings.broker)
+    rate = settings.policies.rate_limit
+    services = Services(
+        store,
+        policies,
+        RateLedger(rate.capacity, rate.refill_per_s),
+        metrics,
+        now_ms,
+        settings.broker.dead_letter_after,
+    )
+    loops = Shards(
+        {shard: await _shard_loop(stack, shard, options, settings.broker, services, metrics) for shard in shards}
+    )
+    health = Health(store, loops.idle)
+    membership = Membership(
+        options,
+        on_change=lambda members: loops.share(membership.member, members),
+        on_reconnect=lambda: metrics.count_reconnect("members"),
+    )
+    api = create_api(
+        store=store,
+        publisher=await stack.enter_async_context(_publisher(options, "api", metrics)),
+        issuer=issuer,
+        identifier=identifier,
+        health=health,
+        options=_api_options(settings),
+        registry=metrics.registry,
+        clock=now_ms,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        stop_watching, stop_serving = asyncio.Event(), asyncio.Event()
+        _start_part(tasks, "health", health.watch(stop_watching), stop)
+        _start_part(tasks, "members", membership.run(), stop)
+        shard_tasks = [_start_part(tasks, f"shard {shard}", loop.run(), stop) for shard, loop in loops.loops.items()]
+        _start_part(tasks, "api", serve(api, listener, stop=stop_serving, drain_timeout_s=API_DRAIN_S), stop)
+        ready = tasks.create_task(_announce(health, on_ready))
+        await stop.wait()
+        ready.cancel()
+        health.stop()
+        log.info("observer_stopping")
+        loops.stop()
+        await _end_within(shard_tasks, settings.shutdown_timeout_s)
+        membership.stop()
+        stop_serving.set()
+        stop_watching.set()
+    log.info("observer_stopped")
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first: the other parts ended because of it."""
+    cause = failed.exceptions[0]
+    return _first(cause) if isinstance(cause, BaseExceptionGroup) else cause
+
+
+def _start_part(
+    tasks: asyncio.TaskGroup, name: str, part: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> asyncio.Task[None]:
+    async def watched() -> None:
+        await part
+        if not stop.is_set():
+            raise RuntimeError(f"part {name!r} ended by itself")
+
+    return tasks.create_task(watched(), name=name)
+
+
+async def _announce(health: Health, on_ready: Callable[[], None]) -> None:
+    while not health.is_ready():  # noqa: ASYNC110 - three parts decide it, and nobody waits for this but the log
+        await asyncio.sleep(READY_CHECK_S)
+    log.info("observer_ready")
+    on_ready()
+
+
+async def _end_within(tasks: Sequence[asyncio.Task[None]], timeout_s: float) -> None:
+    """Wait for the shard loops; what is still busy then is cut off, and the broker delivers it again."""
+    _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+    for task in pending:
+        log.warning("shutdown_timed_out", part=task.get_name())
+        task.cancel()
+
+
+async def _shard_loop(
+    stack: AsyncExitStack,
+    shard: int,
+    options: BrokerOptions,
+    settings: BrokerSettings,
+    services: Services,
+    metrics: Metrics,
+) -> ShardLoop:
+    publisher = await stack.enter_async_context(_publisher(options, f"publisher {shard}", metrics))
+
+    def open_queue(number: int, prefetch: int) -> AmqpShardQueue:
+        return AmqpShardQueue(options, number, prefetch=prefetch, publisher=publisher, name=f"shard {number}")
+
+    return ShardLoop(shard, open_queue, publisher, services, settings.prefetch, settings.batch_max)
+
+
+def _publisher(options: BrokerOptions, name: str, metrics: Metrics) -> ConfirmingPublisher:
+    return ConfirmingPublisher(
+        options,
+        name,
+        on_nack=metrics.count_publish_nacks,
+        on_reconnect=lambda: metrics.count_reconnect("publisher"),
+    )
+
+
+def _api_options(settings: Settings) -> ApiOptions:
+    api = settings.api
+    return ApiOptions(
+        mqtt_url=settings.public.mqtt_url,
+        websocket_url=settings.public.websocket_url,
+        max_body_bytes=api.max_body_bytes,
+        rate_capacity=api.rate_capacity,
+        rate_refill_per_s=api.rate_refill_per_s,
+        cors_origins=api.cors_origins,
+        is_metrics_open=api.metrics_open,
+    )
+
+
+@asynccontextmanager
+async def stopped_by_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(ValueError):
+                loop.remove_signal_handler(number)
