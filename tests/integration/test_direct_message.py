@@ -1,0 +1,76 @@
+"""One direct message, from a real MQTT client through broker, observer and store to another."""
+
+import json
+
+import httpx
+import pytest
+
+from tests.services.observer import RunningObserver
+from tests.services.people import Person, connected
+
+pytestmark = pytest.mark.broker
+
+
+def person(observer: RunningObserver, user: str) -> Person:
+    return Person(observer.issue(user), observer.mqtt_port)
+
+
+def test_a_message_reaches_both_inboxes_once_with_the_stamped_fields(observer: RunningObserver) -> None:
+    """Sender 100, recipient 150, the client's own fields kept, the six stamped ones overwritten (contract, 4)."""
+    alice, bob = person(observer, "alice"), person(observer, "bob")
+    with connected(alice, bob):
+        alice.send("bob", "ciao", sender="eve", status=1, color="red", attributes=None)
+        alice.wait_for_texts("ciao")
+        bob.wait_for_texts("ciao")
+
+    (sent,), (received,) = alice.inbox, bob.inbox
+    assert (sent["status"], received["status"]) == (100, 150)
+    assert {**sent, "status": 0} == {**received, "status": 0}
+    assert (received["sender"], received["recipient"], received["app_id"]) == ("alice", "bob", "demo")
+    assert (received["color"], received["attributes"]) == ("red", None)
+    assert isinstance(received["timestamp"], int)
+
+
+def test_the_same_client_message_id_is_one_message(observer: RunningObserver) -> None:
+    """Promise 4: retry is harmless. The second copy is answered to the sender and not shown to the recipient again."""
+    alice, bob = person(observer, "alice"), person(observer, "bob")
+    with connected(alice, bob):
+        for _ in range(3):
+            alice.send("bob", "once", client_message_id="m-1")
+        alice.send("bob", "end")
+        alice.wait_until(lambda: alice.texts().count("once") == 3, "an answer to each try")
+        bob.wait_for_texts("end")
+
+    assert bob.texts() == ["once", "end"]
+    assert len({one["message_id"] for one in alice.inbox if one["text"] == "once"}) == 1
+    stored = httpx.get(
+        f"{observer.api_url}/v1/conversations/alice/messages",
+        params={"user": "bob"},
+        headers={"Authorization": f"Bearer {observer.api_key}"},
+    ).json()
+    assert [one["text"] for one in stored["messages"]] == ["once", "end"]
+
+
+def test_messages_of_one_sender_arrive_in_the_order_sent(observer: RunningObserver) -> None:
+    """Promise 3, in the quiet case."""
+    alice, bob = person(observer, "alice"), person(observer, "bob")
+    texts = [str(number) for number in range(500)]
+    with connected(alice, bob):
+        for text in texts:
+            alice.send("bob", text)
+        bob.wait_for_texts(*texts)
+
+    assert texts == bob.texts()
+    assert texts == alice.texts()
+
+
+def test_a_malformed_message_is_answered_with_a_code_and_a_reason(observer: RunningObserver) -> None:
+    """Promise 7."""
+    alice = person(observer, "alice")
+    with connected(alice):
+        alice.publish("apps/demo/outgoing/users/alice/messages/bob/outgoing", b"not json")
+        alice.wait_for_refusal("invalid_json")
+        alice.publish("apps/demo/outgoing/users/alice/messages/bob/outgoing/more", json.dumps({"text": "x"}).encode())
+        refusal = alice.wait_for_refusal("invalid_topic")
+
+    assert "apps/<app>/outgoing/users/<you>/messages/<recipient>/outgoing" in refusal["reason"]
