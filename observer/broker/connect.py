@@ -86,6 +86,7 @@ async def connect(
     on_confirm: Callable[[int, bool, bool], None] = lambda *_: None,
     on_lost: Callable[[int, str], None] = lambda *_: None,
     confirms: bool = False,
+    wanted_headers: frozenset[bytes] = OUR_HEADERS,
 ) -> Line:
     """Open a connection and its channel; `name` is what operators see in the broker's list.
 
@@ -93,7 +94,9 @@ async def connect(
     """
 
     def make_lane(reader: asyncio.StreamReader) -> Lane:
-        return Lane(reader, wanted_headers=OUR_HEADERS, on_delivery=on_delivery, on_confirm=on_confirm, on_lost=on_lost)
+        return Lane(
+            reader, wanted_headers=wanted_headers, on_delivery=on_delivery, on_confirm=on_confirm, on_lost=on_lost
+        )
 
     transport = LaneTransport(make_lane, tls_context(options), options.server_name or options.host)
     try:

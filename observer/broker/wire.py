@@ -38,6 +38,10 @@ _INTEGERS = {b"b": ">b", b"s": ">h", b"I": ">i", b"l": ">q"}
 HeaderValue = int | str | bytes
 
 
+class RawList(bytes):
+    """A header that is a list, undecoded: the broker's own `x-death`, never a user's (his are strings)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What a basic.deliver method frame says."""
@@ -71,7 +75,7 @@ def decode_close(frame: bytes, at: int) -> tuple[int, str]:
 def decode_content_header(frame: bytes, at: int, wanted: frozenset[bytes]) -> tuple[int, dict[bytes, HeaderValue]]:
     """(body size, those of the `wanted` headers that are there).
 
-    A wanted header comes as int or as bytes; the others are passed over undecoded, whatever bytes they hold.
+    A wanted header comes as int, bytes or RawList; the others are passed over undecoded, whatever bytes they hold.
     """
     _, _, size, flags = _CONTENT.unpack_from(frame, at)
     if not flags & _HEADERS_FLAG:
@@ -103,6 +107,8 @@ def _pick(frame: bytes, at: int, end: int, wanted: frozenset[bytes]) -> dict[byt
                 found[name] = int.from_bytes(value, "big", signed=True)
             elif kind in (b"S", b"x"):
                 found[name] = value
+            elif kind == b"A":
+                found[name] = RawList(value)
         at = start + size
     return found
 
