@@ -107,9 +107,9 @@ class PolicySettings(Section):
 
     shape: ShapePolicy = ShapePolicy()
     rate_limit: RateLimitPolicy = RateLimitPolicy()
-    ban: SwitchPolicy = SwitchPolicy()
-    block: SwitchPolicy = SwitchPolicy()
-    privacy: SwitchPolicy = SwitchPolicy()
+    ban: SwitchPolicy = Field(SwitchPolicy(), description="Policy `ban`: who is shut out of a whole app.")
+    block: SwitchPolicy = Field(SwitchPolicy(), description="Policy `block`: who is kept away by one recipient.")
+    privacy: SwitchPolicy = Field(SwitchPolicy(), description="Policy `privacy`: who may start writing to a recipient.")
     extra: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict,
         description="Third-party policies by entry point name (group `inbox_observer.policies`), with their options.",
