@@ -12,10 +12,9 @@ from pathlib import Path
 from observer.errors import ConfigError
 from observer.setup.definitions import render_definitions
 from observer.setup.files import OPEN_MODE, SECRET_MODE, make_folder, write_if_changed
-from observer.setup.signing_keys import PublicKey
+from observer.setup.signing_keys import BrokerKey, PublicKey, SharedKey
 
 LOOPBACK = "127.0.0.1"
-MIN_SYMMETRIC_KEY_BYTES = 32
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -33,30 +32,21 @@ class BrokerPorts:
 
 
 @dataclass(frozen=True, slots=True)
-class SymmetricKey:
-    """An HS256 key shared with the broker, for the chat21 profile."""
-
-    key_id: str
-    secret: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class BrokerPlan:
     """Everything that the broker's files depend on."""
 
     version: tuple[int, int]
     """Major and minor version of RabbitMQ."""
-    signing_keys: Sequence[PublicKey]
-    """The first one is the default key: it checks tokens that name none."""
+    keys: Sequence[BrokerKey]
+    """What checks tokens. The first one is the default key: it checks tokens that name none."""
     shards: int = 4
-    ports: BrokerPorts = BrokerPorts()
+    ports: BrokerPorts = field(default_factory=BrokerPorts)
     client_address: str = LOOPBACK
     """Where MQTT and WebSocket listen."""
     private_address: str = LOOPBACK
     """Where AMQP, management and metrics listen."""
     seen_as: str | None = None
     """The folder's path as the broker sees it, if that is another one (a container)."""
-    symmetric_key: SymmetricKey | None = None
 
 
 def write_broker_files(directory: Path, plan: BrokerPlan, *, certificates: Path) -> bool:
@@ -83,7 +73,7 @@ def render(plan: BrokerPlan, *, directory: str) -> Mapping[str, bytes]:
         "enabled_plugins": template("enabled_plugins"),
         "advanced.config": render_advanced(plan),
     }
-    keys = {f"keys/{key.key_id}.pem": key.pem for key in plan.signing_keys}
+    keys = {f"keys/{key.key_id}.pem": key.pem.encode() for key in plan.keys if isinstance(key, PublicKey)}
     return {name: text.encode() for name, text in files.items()} | keys
 
 
@@ -100,28 +90,27 @@ def render_conf(plan: BrokerPlan, *, directory: str) -> str:
 
 
 def render_advanced(plan: BrokerPlan) -> str:
-    """advanced.config: rabbitmq.conf has no words for a symmetric key, so with one all keys are named here."""
-    if plan.symmetric_key is None:
+    """advanced.config: rabbitmq.conf has no words for a shared key, so with one all keys are named here."""
+    if not _has_shared_key(plan):
         return "[].\n"
-    secret = base64.urlsafe_b64encode(plan.symmetric_key.secret).rstrip(b"=").decode()
-    keys = [f'<<"{plan.symmetric_key.key_id}">> => {{map, #{{<<"kty">> => <<"oct">>, <<"k">> => <<"{secret}">>}}}}']
-    keys += [f'<<"{key.key_id}">> => {{pem, <<"{key.pem.decode().strip()}">>}}' for key in plan.signing_keys]
+    keys = ",\n    ".join(f'<<"{key.key_id}">> => {erlang_key(key)}' for key in plan.keys)
     return (
         "[{rabbitmq_auth_backend_oauth2, [{key_config, [\n"
-        f'  {{default_key, <<"{plan.symmetric_key.key_id}">>}},\n'
+        f'  {{default_key, <<"{plan.keys[0].key_id}">>}},\n'
         '  {algorithms, [<<"HS256">>, <<"RS256">>]},\n'
-        "  {signing_keys, #{" + ",\n    ".join(keys) + "}}\n"
+        f"  {{signing_keys, #{{\n    {keys}\n  }}}}\n"
         "]}]}].\n"
     )
 
 
-def check_symmetric_key(key: SymmetricKey) -> None:
-    """Raise ConfigError for a key that is too short to be safe."""
-    if len(key.secret) < MIN_SYMMETRIC_KEY_BYTES:
-        raise ConfigError(
-            f"tokens.chat21.key has {len(key.secret)} bytes; HS256 needs at least {MIN_SYMMETRIC_KEY_BYTES}. "
-            "Make one with: openssl rand -hex 32"
-        )
+def erlang_key(key: BrokerKey) -> str:
+    """The key as an Erlang term of the OAuth 2 plugin."""
+    match key:
+        case PublicKey():
+            return f'{{pem, <<"{key.pem.strip()}">>}}'
+        case SharedKey():
+            secret = base64.urlsafe_b64encode(key.secret).rstrip(b"=").decode()
+            return f'{{map, #{{<<"kty">> => <<"oct">>, <<"k">> => <<"{secret}">>}}}}'
 
 
 def template(name: str) -> str:
@@ -133,11 +122,15 @@ def template(name: str) -> str:
     raise ConfigError(f"the template {name} is missing from {folders[1]}: install inbox-observer again")
 
 
+def _has_shared_key(plan: BrokerPlan) -> bool:
+    return any(isinstance(key, SharedKey) for key in plan.keys)
+
+
 def _signing_key_lines(plan: BrokerPlan, directory: str) -> list[str]:
-    if plan.symmetric_key is not None:
+    if _has_shared_key(plan):
         return ["# The keys are in advanced.config."]
-    files = [f"auth_oauth2.signing_keys.{key.key_id} = {directory}/keys/{key.key_id}.pem" for key in plan.signing_keys]
-    return [f"auth_oauth2.default_key = {plan.signing_keys[0].key_id}", "auth_oauth2.algorithms.1 = RS256", *files]
+    files = [f"auth_oauth2.signing_keys.{key.key_id} = {directory}/keys/{key.key_id}.pem" for key in plan.keys]
+    return [f"auth_oauth2.default_key = {plan.keys[0].key_id}", "auth_oauth2.algorithms.1 = RS256", *files]
 
 
 def _mode(name: str) -> int:

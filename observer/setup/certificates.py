@@ -16,10 +16,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from observer.broker.names import USER
 from observer.errors import ConfigError
-from observer.setup.files import OPEN_MODE, make_folder, write_once
+from observer.setup.files import OPEN_MODE, SECRET_MODE, make_folder, write_if_changed, write_once
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 825  # the longest that common clients accept
+RENEW_BEFORE = timedelta(days=30)
 CLOCK_SLACK = timedelta(minutes=5)  # of clients whose clock is behind
 
 
@@ -34,18 +35,28 @@ class Authority:
 def ensure_certificates(directory: Path, *, server_names: Sequence[str]) -> None:
     """Make what is missing of ca.pem, ca.key, server.pem, server.key, observer.pem and observer.key.
 
-    `server_names` are the host names and addresses under which clients reach the broker.
+    `server_names` are the host names and addresses under which clients reach the broker. A certificate that lacks one
+    of them, or ends within 30 days, is replaced; the authority never is, because clients trust it.
     """
     make_folder(directory, mode=0o700)
     authority = _ensure_authority(directory)
-    _ensure_signed(directory, "server", authority, _server_extensions(server_names))
+    _ensure_signed(directory, "server", authority, _server_extensions(server_names), frozenset(server_names))
     _ensure_signed(directory, USER, authority, [_purpose(ExtendedKeyUsageOID.CLIENT_AUTH)])
 
 
-def covered_names(certificate: Path) -> frozenset[str]:
-    """The names and addresses that the certificate in `certificate` is good for."""
+def is_good(certificate: Path, *, names: frozenset[str] = frozenset()) -> bool:
+    """Whether the certificate is there, good for `names`, and for another 30 days."""
+    if not certificate.exists():
+        return False
     loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-    names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return loaded.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE and names <= _covered_names(loaded)
+
+
+def _covered_names(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()
     return frozenset(str(name.value) for name in names)
 
 
@@ -61,18 +72,23 @@ def _ensure_authority(directory: Path) -> Authority:
     return Authority(certificate, _load_key(key_path))
 
 
-def _ensure_signed(directory: Path, name: str, authority: Authority, extensions: Sequence[x509.ExtensionType]) -> None:
-    if (directory / f"{name}.pem").exists():
+def _ensure_signed(
+    directory: Path,
+    name: str,
+    authority: Authority,
+    extensions: Sequence[x509.ExtensionType],
+    names: frozenset[str] = frozenset(),
+) -> None:
+    if is_good(directory / f"{name}.pem", names=names):
         return
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_name(name), authority.certificate.subject, key, days=CERTIFICATE_DAYS, is_authority=False)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    write_once(directory / f"{name}.key", _pem(key))
-    write_once(
-        directory / f"{name}.pem", _sign(builder.add_extension(issuer, critical=False), authority.key), mode=OPEN_MODE
-    )
+    certificate = _sign(builder.add_extension(issuer, critical=False), authority.key)
+    write_if_changed(directory / f"{name}.key", _pem(key), mode=SECRET_MODE)
+    write_if_changed(directory / f"{name}.pem", certificate)
 
 
 def _builder(

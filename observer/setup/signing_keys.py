@@ -1,64 +1,49 @@
-"""The keys that sign broker tokens: made once, never overwritten.
+"""The keys that sign broker tokens: made once, never overwritten, their public halves handed to the broker.
 
-Layout of the folder, agreed with `observer/tokens/keys.py`: `current.pem` signs, `next.pem` is already known to the
-broker and signs after a rotation, `previous.pem` (if there) signed before it. All are RSA private keys, PKCS 8, mode
-0600. A key's id is the first 16 hex digits of the SHA-256 of its public half (DER, SubjectPublicKeyInfo).
+The folder's layout is that of `observer/tokens/keys.py`.
 """
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from observer.errors import ConfigError
 from observer.setup.files import make_folder, write_once
-
-KEY_BITS = 2048
-KEPT_KEYS = ("current", "next")
-KNOWN_KEYS = ("current", "next", "previous")
+from observer.tokens.keys import Algorithm, SigningKey, generate_key, key_path, read_ring
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The public half of a signing key, as the broker is given it."""
+    """What the broker checks RS256 tokens with."""
 
     key_id: str
-    pem: bytes
+    pem: str
 
 
-def ensure_signing_keys(keys_dir: Path) -> tuple[PublicKey, ...]:
-    """Make the keys that are missing in `keys_dir`; return the public halves of all, the signing one first."""
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """What the broker checks HS256 tokens with; whoever holds it can also sign."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
+
+
+BrokerKey = PublicKey | SharedKey
+
+
+def ensure_signing_keys(keys_dir: Path, algorithm: Algorithm = "RS256") -> tuple[BrokerKey, ...]:
+    """Make the keys that are missing in `keys_dir`; return what the broker needs of all, the signing one first.
+
+    Raises ConfigError for a folder that cannot be written, or a key that is damaged or open to others.
+    """
     make_folder(keys_dir, mode=0o700)
-    for name in KEPT_KEYS:
-        if not (keys_dir / f"{name}.pem").exists():
-            write_once(keys_dir / f"{name}.pem", new_private_key())
-    return public_keys(keys_dir)
+    for slot in ("current", "next"):
+        path = key_path(keys_dir, slot, algorithm)
+        if not path.exists():
+            write_once(path, generate_key(algorithm))
+    return tuple(as_broker_key(key) for key in read_ring(keys_dir, algorithm))
 
 
-def public_keys(keys_dir: Path) -> tuple[PublicKey, ...]:
-    """The public halves of the keys in `keys_dir`, the signing one first. Raises ConfigError for an unreadable key."""
-    paths = [keys_dir / f"{name}.pem" for name in KNOWN_KEYS]
-    return tuple(public_half(path) for path in paths if path.exists())
-
-
-def new_private_key() -> bytes:
-    """A fresh RSA private key as PKCS 8 PEM."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def public_half(path: Path) -> PublicKey:
-    """The public half of the private key in `path`."""
-    try:
-        private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is not a private key that can be read: {error}. Restore it from a backup."
-        ) from error
-    public = private.public_key()
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return PublicKey(hashlib.sha256(der).hexdigest()[:16], pem)
+def as_broker_key(key: SigningKey) -> BrokerKey:
+    """The half of `key` that checks signatures."""
+    if isinstance(key.verifier, bytes):
+        return SharedKey(key.kid, key.verifier)
+    return PublicKey(key.kid, key.public_pem())

@@ -13,9 +13,9 @@ import pytest
 from observer.local.node import Node, NodePlan
 from observer.local.ports import free_ports
 from observer.local.programs import Programs, find_programs
-from observer.setup.broker_files import BrokerPlan, BrokerPorts, SymmetricKey, write_broker_files
+from observer.setup.broker_files import BrokerPlan, BrokerPorts, write_broker_files
 from observer.setup.certificates import ensure_certificates
-from observer.setup.signing_keys import ensure_signing_keys
+from observer.setup.signing_keys import SharedKey, ensure_signing_keys
 from tests.services.missing import missing
 
 BIN_VARIABLE = "OBSERVER_TEST_RABBITMQ_BIN"
@@ -41,7 +41,7 @@ class RunningBroker:
     version: tuple[int, int]
     shards: int
     node: Node = field(repr=False)
-    symmetric_key: SymmetricKey | None = None
+    shared_key: SharedKey | None = None
 
     @property
     def amqps_port(self) -> int:
@@ -113,7 +113,7 @@ def broker() -> Iterator[RunningBroker]:
 
 @contextmanager
 def running_broker(
-    programs: Programs, *, shards: int = SHARDS, symmetric_key: SymmetricKey | None = None
+    programs: Programs, *, shards: int = SHARDS, shared_key: SharedKey | None = None
 ) -> Iterator[RunningBroker]:
     """A fresh broker in a folder of its own; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="observer-broker-", ignore_cleanup_errors=True) as name:
@@ -124,10 +124,9 @@ def running_broker(
         ensure_certificates(root / "certificates", server_names=("localhost", "127.0.0.1"))
         plan = BrokerPlan(
             version=programs.version,
-            signing_keys=keys,
+            keys=(*([shared_key] if shared_key else []), *keys),
             shards=shards,
             ports=BrokerPorts(*ports),
-            symmetric_key=symmetric_key,
         )
         write_broker_files(root / "rabbitmq", plan, certificates=root / "certificates")
         node = Node(programs, NodePlan(root / "rabbitmq", root / "state", distribution_port, epmd_port))
@@ -140,7 +139,7 @@ def running_broker(
             version=programs.version,
             shards=shards,
             node=node,
-            symmetric_key=symmetric_key,
+            shared_key=shared_key,
         )
         try:
             broker.start()

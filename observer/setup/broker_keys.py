@@ -1,0 +1,39 @@
+"""Giving a running broker other signing keys: its configuration files are read at its start only.
+
+RabbitMQ's own commands for it are named otherwise in 3.x (add_uaa_key) and 4.x (add_signing_key), and none can take a
+key away; one Erlang expression does both on every version (rabbitmq/README.md, "A new key for a running broker").
+"""
+
+from collections.abc import Callable, Sequence
+from subprocess import CalledProcessError
+
+from observer.errors import BrokerUnavailable
+from observer.setup.broker_files import erlang_key
+from observer.setup.signing_keys import BrokerKey
+
+RabbitmqctlEval = Callable[[str], str]
+"""Evaluates an Erlang expression on the broker's node and returns what it prints."""
+
+
+def keys_expression(keys: Sequence[BrokerKey]) -> str:
+    """Erlang that makes `keys`, and no others, the ones that tokens are checked with; the first is the default key.
+
+    It prints `ok`. Connections that are open stay open. It holds secrets if one of the keys is a shared one.
+    """
+    entries = ", ".join(f'<<"{key.key_id}">> => {erlang_key(key)}' for key in keys)
+    return (
+        "Old = application:get_env(rabbitmq_auth_backend_oauth2, key_config, []), "
+        f'New = [{{default_key, <<"{keys[0].key_id}">>}}, {{signing_keys, #{{{entries}}}}}], '
+        "application:set_env(rabbitmq_auth_backend_oauth2, key_config, New ++ proplists:delete(default_key, "
+        "proplists:delete(signing_keys, Old)))."
+    )
+
+
+def hand_over_keys(keys: Sequence[BrokerKey], evaluate: RabbitmqctlEval) -> None:
+    """Have a running node check tokens with `keys`. Raises BrokerUnavailable if it cannot be told."""
+    try:
+        answer = evaluate(keys_expression(keys))
+    except (OSError, CalledProcessError) as error:
+        raise BrokerUnavailable(f"rabbitmqctl could not hand the keys to the broker: {error}") from error
+    if answer.strip() != "ok":
+        raise BrokerUnavailable(f"the broker did not take the keys: {answer.strip()[:200]}")
