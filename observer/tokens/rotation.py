@@ -9,6 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from observer.errors import ConfigError
 from observer.tokens.keys import Algorithm, KeyRing, generate_key, key_path, read_ring
 
 
@@ -27,10 +28,24 @@ def rotate_keys(folder: Path, algorithm: Algorithm = "RS256") -> KeyRing:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone can read, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
+    """Write a file, whole or not at all, that only the owner of its folder can read. Raises ConfigError."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            give_to_owner(Path(name), path.parent)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as failed:
+        raise ConfigError(f"tokens.keys_dir: can not write {path}: {failed.strerror}") from failed
+
+
+def give_to_owner(path: Path, folder: Path) -> None:
+    """Let root rotate keys that the observer, another user, must read."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
