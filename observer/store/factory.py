@@ -1,0 +1,27 @@
+"""Chooses the store by the scheme of its URL."""
+
+from pathlib import Path
+
+from observer.errors import ConfigError
+from observer.store.base import Store
+from observer.store.mongo import MongoStore
+from observer.store.sqlite import SqliteStore
+
+_SQLITE = "sqlite:///"
+
+
+def open_store(url: str, timeout_s: float) -> Store:
+    """The store that `url` names; call its `open()` before anything else.
+
+    `sqlite:///relative/path`, `sqlite:////absolute/path`, `mongodb://…/database`, `mongodb+srv://…/database`.
+    Raises ConfigError for anything else; its text shows the scheme only, since the rest may hold a password.
+    """
+    if url.startswith(("mongodb://", "mongodb+srv://")):
+        return MongoStore(url, timeout_s)
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return SqliteStore(Path(url.removeprefix(_SQLITE)), timeout_s)
+    scheme = url.partition(":")[0] if ":" in url else ""
+    raise ConfigError(
+        f"store.url: {scheme[:20]!r} followed by what it is names no store; "
+        "use sqlite:///path/to/file or mongodb://host/database"
+    )

@@ -1,0 +1,116 @@
+"""Messages and read markers on their way into MongoDB: two commands a batch, whatever its size.
+
+No transaction: messages first, then conversations. A crash between the two is mended when the message comes again:
+`known` in `save`. Updates are keyed on _id and sorted by it, so that two writers take locks in the same order.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from observer.errors import ShardLost, StoreUnavailable
+from observer.message import Message
+from observer.store.base import Position
+from observer.store.mongo_calls import DUPLICATE_KEY, codes_of
+from observer.store.mongo_documents import Document, document_of, key, position_document
+from observer.store.mongo_schema import Collections
+from observer.store.place import place_of
+
+
+async def save(collections: Collections, messages: Sequence[Message], known: Sequence[Message]) -> None:
+    """Store messages of one shard, then move their conversations and those of `known`."""
+    ours = await _insert(collections, messages) if messages else ()
+    moves: dict[str, Document] = {}
+    forgotten = await _forgotten(collections, known) if known else {}
+    for message in known:
+        written = key(message.app, message.sender, message.recipient)
+        _fold(moves, message, is_writing=message.timestamp_ms > forgotten.get(written, -1))
+    for message in ours:
+        _fold(moves, message, is_writing=True)
+    if moves:
+        updates = [UpdateOne({"_id": _id}, moves[_id], upsert=True) for _id in sorted(moves)]
+        await collections.peers.bulk_write(updates, ordered=False)
+
+
+async def _insert(collections: Collections, messages: Sequence[Message]) -> Sequence[Message]:
+    """Insert in the order of the offsets, so that whoever sees one offset sees all below it; those stored as given."""
+    documents = [document_of(message) for message in messages]
+    try:
+        await collections.messages.insert_many(documents, ordered=True)
+    except BulkWriteError as error:
+        if codes_of(error) != {DUPLICATE_KEY}:
+            raise
+        return await _insert_missing(collections, messages, documents)
+    return messages
+
+
+async def _insert_missing(
+    collections: Collections, messages: Sequence[Message], documents: Sequence[Document]
+) -> Sequence[Message]:
+    ids = [document["_id"] for document in documents]
+    places = [document["place"] for document in documents]
+    stored = await _stored(collections, ids, places)
+    at_place = {place: message_id for message_id, place in stored.items()}
+    for message, document in zip(messages, documents, strict=True):
+        if at_place.get(document["place"], document["_id"]) != document["_id"]:
+            raise ShardLost(f"offset {message.offset} of shard {message.shard} is taken by another message")
+    missing = [document for document in documents if document["_id"] not in stored]
+    try:
+        if missing:
+            await collections.messages.insert_many(missing, ordered=True)
+    except BulkWriteError as error:
+        # What stood in the way is there but not on the majority yet, or came this moment: the next try sees it.
+        raise StoreUnavailable("messages of this batch are being stored by somebody else") from error
+    # One that is stored at another place came through another shard (one client id, two recipients): it stands.
+    return [message for message in messages if stored.get(message.message_id, _place(message)) == _place(message)]
+
+
+async def _stored(collections: Collections, ids: Sequence[str], places: Sequence[int]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for condition in ({"_id": {"$in": ids}}, {"place": {"$in": places}}):
+        async for document in collections.messages.find(condition, {"place": 1}):
+            found[document["_id"]] = document["place"]
+    return found
+
+
+def _place(message: Message) -> int:
+    return place_of(message.shard, message.offset)
+
+
+async def _forgotten(collections: Collections, known: Sequence[Message]) -> Mapping[str, int]:
+    """When a sender un-named the recipient: a repeat of what he wrote before does not make him a contact again."""
+    keys = [key(message.app, message.sender, message.recipient) for message in known]
+    found = collections.peers.find({"_id": {"$in": keys}, "forgotten_ms": {"$gt": 0}}, {"forgotten_ms": 1})
+    return {document["_id"]: document["forgotten_ms"] async for document in found}
+
+
+def _fold(moves: dict[str, Document], message: Message, *, is_writing: bool) -> None:
+    """Add what a message does to its owners' conversations; several of one conversation become one update."""
+    position = {"ms": message.timestamp_ms, "id": message.message_id}
+    for owner in message.owners:
+        peer = message.recipient if owner == message.sender else message.sender
+        move = _move(moves, message.app, owner, peer)
+        last = move.setdefault("$max", {"last": position})["last"]
+        if (position["ms"], position["id"]) > (last["ms"], last["id"]):
+            move["$max"] = {"last": position}
+    if is_writing:
+        move = _move(moves, message.app, message.sender, message.recipient)
+        move.setdefault("$min", {"written_since_ms": message.timestamp_ms})
+
+
+def _move(moves: dict[str, Document], app: str, owner: str, peer: str) -> Document:
+    _id = f"{app}/{owner}/{peer}"
+    found = moves.get(_id)
+    if found is None:
+        found = moves[_id] = {"$setOnInsert": {"owner": f"{app}/{owner}", "peer": peer}}
+    return found
+
+
+async def mark_read(collections: Collections, app: str, owner: str, peer: str, up_to: Position) -> None:
+    """Move the read marker, forward only."""
+    await collections.peers.update_one(
+        {"_id": key(app, owner, peer)},
+        {"$max": {"read": position_document(up_to)}, "$setOnInsert": {"owner": key(app, owner), "peer": peer}},
+        upsert=True,
+    )

@@ -1,0 +1,205 @@
+"""The store in one SQLite file: the embedded default, for one process (docs/storage.md)."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from observer.errors import StoreUnavailable
+from observer.message import Message
+from observer.store import sqlite_look_up, sqlite_read, sqlite_save, sqlite_settings
+from observer.store.base import BanEntry, Conversation, Found, Page, Peer, Position, Query, ShardPosition
+from observer.store.sqlite_file import FileLock, connect_reader, connect_writer, opening_error, unavailable
+from observer.store.sqlite_schema import VERSION, migrate
+from observer.store.sqlite_threads import ReadThreads, WriteThread
+from policies.base import Ban, Privacy
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """`observer.store.base.Store` on a file."""
+
+    def __init__(self, path: Path, timeout_s: float = 10.0) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._lock: FileLock | None = None
+        self._writer: WriteThread | None = None
+        self._look_ups: ReadThreads | None = None
+        self._reads: ReadThreads | None = None
+
+    async def open(self) -> None:
+        """Lock the file, bring its schema to this version, start the threads.
+
+        Raises ConfigError for a file in use, damaged, foreign or newer; StoreUnavailable for a full disk.
+        """
+        self._lock, connection = await asyncio.to_thread(self._open_file)
+        self._writer = WriteThread(connection)
+        reader = partial(connect_reader, self._path, self._timeout_s)
+        self._look_ups = ReadThreads(reader, 1)  # the pipeline's own: never behind a user's long read
+        self._reads = ReadThreads(reader, 2)
+
+    def _open_file(self) -> tuple[FileLock, sqlite3.Connection]:
+        lock = FileLock(self._path)
+        connection = None
+        try:
+            connection = connect_writer(self._path, self._timeout_s)
+            migrate(connection, str(self._path))
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise opening_error(error, self._path) from error
+            raise
+        return lock, connection
+
+    async def close(self) -> None:
+        """Finish what is being written, close the file, give the lock back."""
+        threads = [pool for pool in (self._look_ups, self._reads, self._writer) if pool is not None]
+        self._look_ups = self._reads = self._writer = None
+        for pool in threads:  # the writer last: the last connection to close empties the log into the file
+            await asyncio.to_thread(pool.close)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def ping(self) -> None:
+        """Return once something was written to the disk."""
+        await self._write(lambda connection: connection.execute(f"PRAGMA user_version = {VERSION}").fetchall())
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._done(self._writer, work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._done(self._reads, work)
+
+    async def _done(self, threads: ReadThreads | WriteThread | None, work: Callable[[sqlite3.Connection], T]) -> T:
+        if threads is None:
+            raise StoreUnavailable(f"the store {self._path} is not open")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await threads.run(work)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"SQLite did not answer within {self._timeout_s} s on {self._path}") from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise unavailable(error, self._path) from error
+            raise  # a mistake of ours, not of the disk
+
+    # What the pipeline needs.
+
+    async def shard_position(self, shard: int) -> ShardPosition:
+        """See MessageStore."""
+        return await self._read(partial(sqlite_look_up.shard_position, shard=shard))
+
+    async def look_up(self, query: Query) -> Found:
+        """See MessageStore."""
+        return await self._done(self._look_ups, partial(sqlite_look_up.look_up, query=query))
+
+    async def find_repeats(self, shard: int, fingerprints: Collection[str], among_last: int) -> Sequence[Message]:
+        """See MessageStore."""
+        return await self._read(
+            partial(sqlite_look_up.find_repeats, shard=shard, fingerprints=fingerprints, among_last=among_last)
+        )
+
+    async def save(self, messages: Sequence[Message], known: Sequence[Message]) -> None:
+        """See MessageStore. `known` needs nothing: a message and its conversations are one transaction here."""
+        if messages:
+            await self._write(partial(sqlite_save.save, messages=messages))
+
+    # Reading what is one user's.
+
+    async def timeline(self, app: str, owner: str, after: Mapping[int, int], limit: int) -> Page:
+        """See Store."""
+        return await self._read(partial(sqlite_read.timeline, app=app, owner=owner, after=after, limit=limit))
+
+    async def heads(self, app: str, owner: str) -> Mapping[int, int]:
+        """See Store."""
+        return await self._read(partial(sqlite_read.heads, app=app, owner=owner))
+
+    async def history(
+        self, app: str, owner: str, peer: str, *, before: Position | None, after: Position | None, limit: int
+    ) -> Page:
+        """See Store."""
+        return await self._read(
+            partial(sqlite_read.history, app=app, owner=owner, peer=peer, before=before, after=after, limit=limit)
+        )
+
+    async def find_message(self, app: str, owner: str, message_id: str) -> Message | None:
+        """See Store."""
+        return await self._read(partial(sqlite_read.find_message, app=app, owner=owner, message_id=message_id))
+
+    async def conversations(
+        self, app: str, owner: str, *, before: Position | None, limit: int
+    ) -> Sequence[Conversation]:
+        """See Store."""
+        return await self._read(partial(sqlite_read.conversations, app=app, owner=owner, before=before, limit=limit))
+
+    async def conversation(self, app: str, owner: str, peer: str) -> Conversation | None:
+        """See Store."""
+        return await self._read(partial(sqlite_read.conversation, app=app, owner=owner, peer=peer))
+
+    async def mark_read(self, app: str, owner: str, peer: str, up_to: Position) -> None:
+        """See Store."""
+        await self._write(partial(sqlite_save.mark_read, app=app, owner=owner, peer=peer, up_to=up_to))
+
+    # Settings.
+
+    async def set_blocked(self, app: str, owner: str, peer: str, is_blocked: bool, now_ms: int) -> None:
+        """See Store."""
+        await self._write(
+            partial(sqlite_settings.block, app=app, owner=owner, peer=peer, now_ms=now_ms)
+            if is_blocked
+            else partial(sqlite_settings.unblock, app=app, owner=owner, peer=peer)
+        )
+
+    async def blocked(self, app: str, owner: str, *, after: str, limit: int) -> Sequence[Peer]:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.blocked, app=app, owner=owner, after=after, limit=limit))
+
+    async def set_contact(self, app: str, owner: str, peer: str, is_contact: bool, now_ms: int) -> None:
+        """See Store."""
+        await self._write(
+            partial(sqlite_settings.name_contact, app=app, owner=owner, peer=peer, now_ms=now_ms)
+            if is_contact
+            else partial(sqlite_settings.forget_contact, app=app, owner=owner, peer=peer)
+        )
+
+    async def contacts(self, app: str, owner: str, *, after: str, limit: int) -> Sequence[Peer]:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.contacts, app=app, owner=owner, after=after, limit=limit))
+
+    async def privacy(self, app: str, user: str) -> Privacy:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.privacy, app=app, user=user))
+
+    async def set_privacy(self, app: str, user: str, privacy: Privacy) -> None:
+        """See Store."""
+        await self._write(partial(sqlite_settings.set_privacy, app=app, user=user, privacy=privacy))
+
+    async def set_ban(self, app: str, user: str, ban: Ban, *, by: str, now_ms: int) -> None:
+        """See Store."""
+        await self._write(partial(sqlite_settings.set_ban, app=app, user=user, ban=ban, by=by, now_ms=now_ms))
+
+    async def lift_ban(self, app: str, user: str) -> bool:
+        """See Store."""
+        return await self._write(partial(sqlite_settings.lift_ban, app=app, user=user))
+
+    async def ban(self, app: str, user: str) -> Ban | None:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.ban, app=app, user=user))
+
+    async def bans(self, app: str, *, after: str, limit: int) -> Sequence[BanEntry]:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.bans, app=app, after=after, limit=limit))
+
+    async def profile(self, app: str, user: str) -> Mapping[str, Any] | None:
+        """See Store."""
+        return await self._read(partial(sqlite_settings.profile, app=app, user=user))
+
+    async def set_profile(self, app: str, user: str, profile: Mapping[str, Any]) -> None:
+        """See Store."""
+        await self._write(partial(sqlite_settings.set_profile, app=app, user=user, profile=profile))
