@@ -1,0 +1,79 @@
+"""What dies in between loses nothing: observer, broker, line (promises 1 to 4)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from tests.services.cut_line import CutLine
+from tests.services.observer import RunningObserver, running_observer
+from tests.services.people import Person, connected
+from tests.services.rabbitmq import RunningBroker
+from tests.services.traffic import Traffic, assert_nothing_lost, flowing
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+PAIRS = 6
+
+
+@contextmanager
+def busy(observer: RunningObserver, *, qos: int = 0) -> Iterator[Traffic]:
+    """Traffic between pairs of new people; when the block ends, everything must be accounted for.
+
+    `qos` 1 is a session that outlives its connection: what is sent meanwhile waits for it at the broker.
+    """
+    crowd = token_hex(4)
+    pairs = [
+        (_person(observer, f"from-{crowd}-{number}", qos), _person(observer, f"to-{crowd}-{number}", qos))
+        for number in range(PAIRS)
+    ]
+    with connected(*(person for pair in pairs for person in pair)):
+        with flowing(*pairs) as traffic:
+            yield traffic
+        assert_nothing_lost(observer, traffic)
+
+
+def _person(observer: RunningObserver, user: str, qos: int) -> Person:
+    return Person(observer.issue(user), observer.mqtt_port, qos=qos, clean=qos == 0)
+
+
+def test_an_observer_killed_under_load_loses_nothing(observer: RunningObserver) -> None:
+    """kill -9, three times, at whatever await it happens to be."""
+    with busy(observer) as traffic:
+        for target in (20, 60, 100):
+            traffic.wait_for(target)
+            observer.kill()
+            observer.start()
+        traffic.wait_for(140)
+
+
+def test_an_observer_that_is_told_to_stop_drains(observer: RunningObserver) -> None:
+    """SIGTERM: exit status 0, and what was not done is done by the next one."""
+    with busy(observer) as traffic:
+        traffic.wait_for(20)
+        assert observer.stop() == 0
+        observer.start()
+        traffic.wait_for(60)
+
+
+def test_a_restarted_broker_loses_nothing(observer: RunningObserver) -> None:
+    """The broker stops in order and comes back; clients and observer reconnect by themselves."""
+    with busy(observer, qos=1) as traffic:
+        traffic.wait_for(20)
+        observer.broker.restart()
+        traffic.wait_for(60)
+
+
+def test_a_cut_line_is_mended(broker: RunningBroker, tmp_path: Path) -> None:
+    """Every AMQP connection is cut in mid-traffic, again and again: a proxy stands between observer and broker."""
+    with (
+        CutLine(broker.amqps_port) as line,
+        running_observer(broker, tmp_path, OBSERVER_BROKER__PORT=str(line.port)) as observer,
+        busy(observer) as traffic,
+    ):
+        for target in (20, 40, 60, 80):
+            traffic.wait_for(target)
+            line.cut()
+        traffic.wait_for(120)
+        assert line.cuts >= 4 * 5  # four shards and a publisher at least, each time

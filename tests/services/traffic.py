@@ -1,0 +1,104 @@
+"""Steady traffic between pairs of people, and what became of it, in the words of a Jepsen report."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+
+from tests.services.observer import RunningObserver
+from tests.services.people import Person
+
+
+@dataclass(slots=True)
+class Traffic:
+    """`<n>` from each sender to his recipient, QoS 1, one after the other, until stopped."""
+
+    pairs: Sequence[tuple[Person, Person]]
+    interval_s: float = 0.005
+    attempted: dict[str, list[str]] = field(default_factory=dict)
+    acknowledged: dict[str, set[str]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Let them write."""
+        for sender, recipient in self.pairs:
+            self.attempted[sender.user] = []
+            self.acknowledged[sender.user] = set()
+            thread = threading.Thread(target=self._write, args=(sender, recipient))
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """No more; returns when every message that was handed to the broker has been acknowledged."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, count: int) -> None:
+        """Return once every sender has at least `count` acknowledged messages."""
+        for sender, _ in self.pairs:
+            done = self.acknowledged[sender.user]
+            sender.wait_until(partial(_has, done, count), f"{count} acknowledgements")
+
+    def _write(self, sender: Person, recipient: Person) -> None:
+        number = 0
+        while not self._stop.wait(self.interval_s):
+            text = str(number)
+            self.attempted[sender.user].append(text)
+            info = sender.send(recipient.user, text, client_message_id=f"{sender.user}-{text}")
+            info.wait_for_publish(60)
+            assert info.is_published(), f"no acknowledgement of {text} within 60 s"
+            self.acknowledged[sender.user].add(text)
+            number += 1
+
+
+def _has(texts: set[str], count: int) -> bool:
+    return len(texts) >= count
+
+
+@contextmanager
+def flowing(*pairs: tuple[Person, Person]) -> Iterator[Traffic]:
+    """Traffic between these pairs, each (sender, recipient), while the block runs."""
+    traffic = Traffic(pairs)
+    traffic.start()
+    try:
+        yield traffic
+    finally:
+        traffic.stop()
+
+
+def without_repeats(person: Person, peer: str) -> list[str]:
+    """The texts from `peer` as a client shows them: a message id that it knows is dropped."""
+    seen: dict[str, str] = {}
+    for one in list(person.inbox):
+        if one["sender"] == peer:
+            seen.setdefault(one["message_id"], one["text"])
+    return list(seen.values())
+
+
+def stored_texts(observer: RunningObserver, owner: str, peer: str) -> list[str]:
+    """The whole history of a conversation, oldest first, as the HTTP API tells it."""
+    texts: list[str] = []
+    cursor: dict[str, str] = {}
+    with httpx.Client(base_url=observer.api_url, headers={"Authorization": f"Bearer {observer.api_key}"}) as client:
+        while True:
+            params = {"user": owner, "limit": "200", **cursor}
+            page = client.get(f"/v1/conversations/{peer}/messages", params=params).raise_for_status().json()
+            texts = [one["text"] for one in page["messages"]] + texts
+            if not page["previous"]:
+                return texts
+            cursor = {"before": page["previous"]}
+
+
+def assert_nothing_lost(observer: RunningObserver, traffic: Traffic) -> None:
+    """Promises 1, 3 and 4: what was acknowledged came, and is stored exactly once, in the order sent."""
+    for sender, recipient in traffic.pairs:
+        acknowledged = [text for text in traffic.attempted[sender.user] if text in traffic.acknowledged[sender.user]]
+        recipient.wait_for_texts(*acknowledged)
+        sender.wait_for_texts(*acknowledged)
+        assert acknowledged == without_repeats(recipient, sender.user), "delivered: not what was acknowledged, in order"
+        assert acknowledged == stored_texts(observer, recipient.user, sender.user), "stored: not exactly once, in order"
