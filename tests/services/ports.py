@@ -1,11 +1,8 @@
-"""Free ports of this machine."""
+"""One free port of this machine."""
 
-import socket
+from observer.local.ports import free_ports
 
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    return free_ports(1)[0]

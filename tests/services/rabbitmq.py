@@ -1,4 +1,8 @@
-"""A private RabbitMQ with our full set-up, as local processes on free loopback ports."""
+"""A private RabbitMQ with our full set-up, on free loopback ports.
+
+In this order: the programs in the folder that `OBSERVER_TEST_RABBITMQ_BIN` names; a container where a Docker engine
+answers; the RabbitMQ that is installed on this machine.
+"""
 
 import os
 import tempfile
@@ -7,22 +11,54 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from observer.local.node import Node, NodePlan
 from observer.local.ports import free_ports
-from observer.local.programs import Programs, find_programs
-from observer.setup.broker_files import BrokerPlan, BrokerPorts, write_broker_files
+from observer.local.programs import Programs, find_programs, launch_programs
+from observer.setup.broker_files import LOOPBACK, BrokerPlan, BrokerPorts, write_broker_files
 from observer.setup.certificates import ensure_certificates
 from observer.setup.signing_keys import SharedKey, ensure_signing_keys
+from tests.services import rabbitmq_container
+from tests.services.containers import containers_wanted
 from tests.services.missing import missing
+from tests.services.rabbitmq_container import contained_node
 
 BIN_VARIABLE = "OBSERVER_TEST_RABBITMQ_BIN"
-"""A folder with rabbitmq-server and rabbitmqctl; without it, the RabbitMQ that is installed on this machine."""
+"""A folder with rabbitmq-server and rabbitmqctl."""
 START_TIMEOUT_S = 90.0
 POLL_S = 0.05
 SHARDS = 4
+
+
+class BrokerNode(Protocol):
+    """What tests do with a node; `observer.local.node.Node` is one."""
+
+    def start(self) -> None:
+        """Start it and return at once; `is_ready` tells when it serves."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Whether definitions are loaded and every listener is open."""
+        ...
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        ...
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it with -9."""
+        ...
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl against it and return what it prints."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +76,7 @@ class RunningBroker:
     """Its `kid`."""
     version: tuple[int, int]
     shards: int
-    node: Node = field(repr=False)
+    node: BrokerNode = field(repr=False)
     shared_key: SharedKey | None = None
 
     @property
@@ -104,51 +140,68 @@ class RunningBroker:
 @pytest.fixture(scope="session")
 def broker() -> Iterator[RunningBroker]:
     """A real RabbitMQ with our full set-up, shared by the whole run: a test leaves it up, and its queues empty."""
-    programs = find_programs(os.environ, variable=BIN_VARIABLE)
-    if programs is None:
-        missing("rabbitmq", f"no RabbitMQ: install rabbitmq-server, or name the folder of another in {BIN_VARIABLE}")
-    with running_broker(programs) as running:
+    with running_broker() as running:
         yield running
 
 
 @contextmanager
-def running_broker(
-    programs: Programs, *, shards: int = SHARDS, shared_key: SharedKey | None = None
-) -> Iterator[RunningBroker]:
+def running_broker(*, shards: int = SHARDS, shared_key: SharedKey | None = None) -> Iterator[RunningBroker]:
     """A fresh broker in a folder of its own; both are gone afterwards."""
+    programs = local_programs()
     with tempfile.TemporaryDirectory(prefix="observer-broker-", ignore_cleanup_errors=True) as name:
         root = Path(name)
         root.chmod(0o711)  # the broker may run as another user
-        *ports, distribution_port, epmd_port = free_ports(9)
         keys = ensure_signing_keys(root / "keys")
-        ensure_certificates(root / "certificates", server_names=("localhost", "127.0.0.1"))
+        ensure_certificates(root / "certificates", server_names=("localhost", LOOPBACK))
+        address = LOOPBACK if programs else rabbitmq_container.EVERY_ADDRESS
         plan = BrokerPlan(
-            version=programs.version,
+            version=programs.version if programs else rabbitmq_container.SERIES,
             keys=(*([shared_key] if shared_key else []), *keys),
             shards=shards,
-            ports=BrokerPorts(*ports),
+            ports=BrokerPorts(*free_ports(7)),
+            client_address=address,
+            private_address=address,
+            seen_as=None if programs else rabbitmq_container.CONFIG,
         )
         write_broker_files(root / "rabbitmq", plan, certificates=root / "certificates")
-        node = Node(programs, NodePlan(root / "rabbitmq", root / "state", distribution_port, epmd_port))
-        broker = RunningBroker(
-            ports=plan.ports,
-            directory=root / "certificates",
-            keys_dir=root / "keys",
-            signing_key=root / "keys" / "current.pem",
-            key_id=keys[0].key_id,
-            version=programs.version,
-            shards=shards,
-            node=node,
-            shared_key=shared_key,
-        )
-        try:
-            broker.start()
-            yield broker
-        finally:
-            node.kill()
+        with local_node(programs, root) if programs else contained_node(root / "rabbitmq", plan.ports) as node:
+            node.start()
+            wait_until_ready(node)
+            yield RunningBroker(
+                ports=plan.ports,
+                directory=root / "certificates",
+                keys_dir=root / "keys",
+                signing_key=root / "keys" / "current.pem",
+                key_id=keys[0].key_id,
+                version=programs.version if programs else rabbitmq_container.version_of(node.ctl("version")),
+                shards=shards,
+                node=node,
+                shared_key=shared_key,
+            )
 
 
-def wait_until_ready(node: Node) -> None:
+def local_programs() -> Programs | None:
+    """The RabbitMQ of this machine, or None if it is to be a container; ends the test where there is neither."""
+    if BIN_VARIABLE not in os.environ and containers_wanted():
+        return None
+    programs = find_programs(os.environ, variable=BIN_VARIABLE)
+    if programs is None:
+        missing("rabbitmq", f"no RabbitMQ: install rabbitmq-server, or name the folder of another in {BIN_VARIABLE}")
+    return programs
+
+
+@contextmanager
+def local_node(programs: Programs, root: Path) -> Iterator[BrokerNode]:
+    """A node of child processes, not yet started, with the configuration in `root`/rabbitmq."""
+    plan = NodePlan(root / "rabbitmq", root / "state", *free_ports(2))
+    node = Node(plan, launch_programs(programs, plan))
+    try:
+        yield node
+    finally:
+        node.kill()
+
+
+def wait_until_ready(node: BrokerNode) -> None:
     """Return once the node serves; fail with the end of its log if it does not."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not node.is_ready():
