@@ -1,6 +1,8 @@
 """`observer token issue | explain | rotate`."""
 
 import json
+import shlex
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -8,12 +10,14 @@ from datetime import UTC, datetime
 import click
 
 from observer.cli.context import Context
-from observer.errors import ConfigError
+from observer.errors import BrokerUnavailable, ConfigError
 from observer.settings import PublicSettings, Settings
+from observer.setup.broker_keys import hand_over_keys
+from observer.setup.signing_keys import SharedKey, as_broker_key
 from observer.tokens.base import IssuedToken, Profile
 from observer.tokens.explain import Explanation, explain
 from observer.tokens.keys import KeyRing, read_ring
-from observer.tokens.rotation import rotate_keys
+from observer.tokens.rotation import confirm_next, rotate_keys
 from observer.tokens.wiring import build_issuer
 
 MIN_TTL_S, MAX_TTL_S = 60, 86_400
@@ -79,15 +83,68 @@ def explain_command(context: Context, text: str | None) -> None:
 
 
 @token.command("rotate")
+@click.option(
+    "--rabbitmqctl",
+    metavar="COMMAND",
+    help="How to run rabbitmqctl against the broker, if the broker shall be given the keys at once: "
+    "`rabbitmqctl`, or `docker compose exec -T rabbitmq rabbitmqctl`.",
+)
+@click.option("--broker-has-keys", is_flag=True, help="I ran `observer setup` and restarted the broker since.")
 @click.pass_obj
-def rotate_command(context: Context) -> None:
+def rotate_command(context: Context, rabbitmqctl: str | None, broker_has_keys: bool) -> None:
     """Sign new tokens with the next key, and make the key after that.
 
-    Tokens of the old key stay good until they expire, and no connection is dropped.
+    The broker knows the next key already: tokens of the old and of the new key are good, no connection is dropped.
+    A running observer notices within a second. What remains is to give the broker the key that was made:
+    with --rabbitmqctl this command does it, else the broker gets it with `observer setup` and a restart.
+    Where the broker also has a shared key (HS256, chat21), --rabbitmqctl shows it to whoever lists processes meanwhile.
     """
-    tokens = context.settings.tokens
-    ring = rotate_keys(tokens.keys_dir, tokens.algorithm)
-    click.echo(rotation_text(ring))
+    settings = context.settings
+    folder, algorithm = settings.tokens.keys_dir, settings.tokens.algorithm
+    if rabbitmqctl is not None:
+        give_keys(settings, rabbitmqctl)
+    elif broker_has_keys:
+        confirm_next(folder)
+    ring = rotate_keys(folder, algorithm)
+    click.echo(f"New tokens are signed with key {ring.current.kid}, which the broker knows already.")
+    if ring.previous is not None:
+        click.echo(f"Tokens of the key before, {ring.previous.kid}, are good until they expire.")
+    if rabbitmqctl is None:
+        click.echo(remaining_text(ring))
+        return
+    give_keys(settings, rabbitmqctl)
+    click.echo(f"The broker was given the key after that, {ring.next.kid}.")
+    click.echo("Run `observer setup` too, or the broker forgets it with its next restart.")
+
+
+def give_keys(settings: Settings, rabbitmqctl: str) -> None:
+    """Have the running broker trust every key that we have. Raises BrokerUnavailable."""
+    tokens = settings.tokens
+    keys = [as_broker_key(key) for key in read_ring(tokens.keys_dir, tokens.algorithm)]
+    shared = [SharedKey(tokens.chat21.key_id, tokens.chat21.key.get_secret_value().encode())]
+    hand_over_keys([*(shared if tokens.chat21.enabled else []), *keys], lambda text: evaluate(rabbitmqctl, text))
+    confirm_next(tokens.keys_dir)
+
+
+def evaluate(rabbitmqctl: str, expression: str) -> str:
+    """Evaluate Erlang on the broker's node. Raises BrokerUnavailable, never showing the expression (a secret may be in it)."""
+    command = [*shlex.split(rabbitmqctl), "--quiet", "eval", expression]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the operator's own)
+    except OSError as error:
+        raise BrokerUnavailable(f"{rabbitmqctl} can not be run: {error.strerror}") from error
+    if done.returncode != 0:
+        last_line = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+        raise BrokerUnavailable(f"{rabbitmqctl} failed ({done.returncode}): {last_line[:200]}")
+    return done.stdout
+
+
+def remaining_text(ring: KeyRing) -> str:
+    """What is left to do after a rotation that did not reach the broker."""
+    return (
+        f"Before the next rotation the broker must be given key {ring.next.kid}: run `observer setup` and restart the "
+        "broker when it suits, or run `observer token rotate --rabbitmqctl …` next time."
+    )
 
 
 def with_ttl(settings: Settings, ttl_s: int) -> Settings:
@@ -145,8 +202,3 @@ def explanation_text(explanation: Explanation) -> str:
     if explanation.warnings:
         lines += ["Warnings:", *(f"  ! {warning}" for warning in explanation.warnings)]
     return "\n".join(lines)
-
-
-def rotation_text(ring: KeyRing) -> str:
-    """What a rotation did."""
-    return f"New tokens are signed with key {ring.current.kid}, which the broker knows already."

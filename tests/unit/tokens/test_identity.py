@@ -23,7 +23,7 @@ from observer.tokens.identity import REFUSAL, ApiKey, Identities
 from observer.tokens.issue import BrokerTokens
 from observer.tokens.jwks import JwksKeys
 from observer.tokens.keys import KeyStore, SigningKey
-from observer.tokens.rotation import rotate_keys
+from observer.tokens.rotation import confirm_next, rotate_keys
 from observer.tokens.trusted import MAX_PROFILE_BYTES, Issuer
 
 SHARED = b"the shop's shared key, which is long enough"
@@ -113,6 +113,7 @@ async def test_tokens_of_every_key_are_good_after_a_rotation(folder: Path, forei
 async def test_tokens_of_a_key_that_was_rotated_out_are_refused(folder: Path, foreign_key: RSAPrivateKey) -> None:
     oldest = KeyStore(folder).ring.current
     rotate_keys(folder)
+    confirm_next(folder)
     rotate_keys(folder)
     await refused(identities(KeyStore(folder), foreign_key), own_token(oldest))
 
@@ -121,6 +122,7 @@ async def test_a_rotation_while_we_run_is_followed(folder: Path, foreign_key: RS
     now = [0.0]
     believed = identities(KeyStore(folder, clock=lambda: now[0]), foreign_key)
     rotate_keys(folder)
+    confirm_next(folder)
     newest = rotate_keys(folder).current
     now[0] = 10.0
     assert (await believed.identify(own_token(newest))).user == "alice"

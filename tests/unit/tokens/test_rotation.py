@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from observer.errors import ConfigError
+from observer.errors import ConfigError, Refused
 from observer.tokens import rotation
 from observer.tokens.keys import read_ring
-from observer.tokens.rotation import rotate_keys, write_private
+from observer.tokens.rotation import UNKNOWN_MARK, confirm_next, rotate_keys, write_private
 
 
 def test_a_rotation_moves_every_key_one_place_on_and_makes_a_new_one(folder: Path) -> None:
@@ -26,10 +26,10 @@ def test_every_key_file_is_its_owners_alone(folder: Path) -> None:
 
 def test_a_rotation_leaves_nothing_else_in_the_folder(folder: Path) -> None:
     rotate_keys(folder)
-    assert {path.name for path in folder.iterdir()} == {"current.pem", "next.pem", "previous.pem"}
+    assert {path.name for path in folder.iterdir()} == {"current.pem", "next.pem", "previous.pem", UNKNOWN_MARK}
 
 
-@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
 def test_a_rotation_that_died_half_way_is_completed_by_the_next(
     folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
@@ -74,3 +74,13 @@ def test_keys_that_root_rotates_stay_the_observers(folder: Path) -> None:
         os.chown(path, 12345, 12345)
     rotate_keys(folder)
     assert {path.stat().st_uid for path in folder.iterdir()} == {12345}
+
+
+def test_a_key_that_the_broker_may_not_know_never_signs(folder: Path) -> None:
+    """Two rotations in a row would sign with a key that no broker was given."""
+    after = rotate_keys(folder)
+    with pytest.raises(Refused, match=after.next.kid):
+        rotate_keys(folder)
+    assert [key.kid for key in read_ring(folder)] == [key.kid for key in after]
+    confirm_next(folder)
+    assert rotate_keys(folder).current.kid == after.next.kid
