@@ -47,7 +47,7 @@ def decode(incoming: Incoming, *, max_bytes: int = MAX_BYTES) -> Submission | Re
 
 def _topic(incoming: Incoming) -> topics.Outgoing:
     if not incoming.is_valid_text:
-        raise InvalidTopic("invalid_utf8", "the topic, or the name of a property, is not valid UTF-8")
+        raise InvalidTopic("invalid_utf8", "the topic is not valid UTF-8")
     return topics.parse(incoming.routing_key)
 
 

@@ -40,7 +40,7 @@ class RateLedger:
     def charge(self, app: str, user: str, message_id: str, now_s: float) -> Allowance:
         """Take a token of the sender's for this message. A message that was refused is judged anew when it comes again.
 
-        `now_s` is a monotonic clock's; one that goes back refills nothing.
+        `now_s` is best a monotonic clock's. If it goes back nothing is refilled or lost, and refilling goes on from there.
         """
         if message_id in self._allowed_ids:
             return ALLOWED
@@ -58,7 +58,7 @@ class RateLedger:
         self._buckets.move_to_end(owner)
         passed_s = max(0.0, now_s - bucket.filled_at_s)
         bucket.tokens = min(self._capacity, bucket.tokens + passed_s * self._refill_per_s)
-        bucket.filled_at_s += passed_s
+        bucket.filled_at_s = now_s
         return bucket
 
     def _new(self, owner: tuple[str, str], now_s: float) -> _Bucket:

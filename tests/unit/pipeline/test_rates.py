@@ -50,12 +50,13 @@ def test_senders_and_apps_have_buckets_of_their_own() -> None:
     assert not ledger.charge("demo", "alice", "4", 0.0).is_allowed
 
 
-def test_a_clock_that_goes_back_gives_nothing_away() -> None:
-    alice = Sender(RateLedger(1, 1.0))
-    assert alice.send(100.0)
+def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
+    alice = Sender(RateLedger(2, 1.0))
+    assert alice.send(1000.0)
+    assert alice.send(50.0), "the second token is still there"
     assert not alice.send(50.0)
-    assert not alice.send(100.5)
-    assert alice.send(101.0)
+    assert not alice.send(50.5)
+    assert alice.send(51.0), "refilling goes on from where the clock is now"
 
 
 def test_of_too_many_senders_the_one_charged_longest_ago_is_forgotten() -> None:
