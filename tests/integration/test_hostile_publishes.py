@@ -1,0 +1,61 @@
+"""Publishes that kill AMQP connections or decoders (rabbitmq-facts, 2.4), amid the traffic of others."""
+
+import pytest
+
+from tests.integration.test_faults import busy
+from tests.services.observer import RunningObserver
+from tests.services.people import Person, connected
+from tests.services.raw_mqtt import raw_client
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+
+def _dead(observer: RunningObserver) -> int:
+    listing = observer.broker.rabbitmqctl("-q", "list_queues", "name", "messages")
+    return int(next(line.split()[1] for line in listing.splitlines() if line.startswith("chat.dead")))
+
+
+def _topic(middle: bytes) -> bytes:
+    return b"apps/demo/outgoing/users/eve/messages/" + middle + b"/outgoing"
+
+
+@pytest.mark.parametrize("length", [256, 1_000, 60_000])
+def test_a_topic_too_long_for_amqp_is_dead_lettered_and_its_neighbours_arrive(
+    observer: RunningObserver, length: int
+) -> None:
+    """The broker closes the connection on which it would deliver it; the delivery limit takes it out."""
+    before = _dead(observer)
+    with busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as eve:
+        traffic.wait_for(10)
+        eve.publish(_topic(b"x" * (length - len(_topic(b"")))))
+        sender = traffic.pairs[0][0]
+        sender.wait_until(lambda: _dead(observer) == before + 1, "the dead letter", timeout_s=60)
+        traffic.wait_for(100)
+
+
+def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:
+    """The library's decoder would drop the connection; ours refuses the one message."""
+    eve = Person(observer.issue("eve"), observer.mqtt_port)
+    with connected(eve), busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as raw:
+        traffic.wait_for(10)
+        raw.publish(_topic(b"\xff\xfe"))
+        eve.wait_for_refusal("invalid_utf8")
+        traffic.wait_for(30)
+    assert observer.metric("observer_reconnects_total", part="consumer") == 0
+
+
+def test_invalid_utf8_in_a_property_name_harms_nobody(observer: RunningObserver) -> None:
+    """MQTT 5 only: the name of a user property becomes the name of an AMQP header."""
+    if observer.broker.version < (4, 0):
+        pytest.skip("RabbitMQ before 4 has no MQTT 5")
+    eve, bob = (Person(observer.issue(user), observer.mqtt_port) for user in ("eve", "bob"))
+    with (
+        connected(eve, bob),
+        busy(observer) as traffic,
+        raw_client(observer.issue("eve"), observer.mqtt_port, version=5) as raw,
+    ):
+        traffic.wait_for(10)
+        raw.publish(_topic(b"bob"), b'{"text":"hello"}', property_name=b"\xc3\x28")
+        bob.wait_for_texts("hello")
+        traffic.wait_for(30)
+    assert observer.metric("observer_reconnects_total", part="consumer") == 0
