@@ -40,7 +40,7 @@ class RateLedger:
     def charge(self, app: str, user: str, message_id: str, now_s: float) -> Allowance:
         """Take a token of the sender's for this message. A message that was refused is judged anew when it comes again.
 
-        `now_s` is best a monotonic clock's. If it goes back nothing is refilled or lost, and refilling goes on from there.
+        If the clock `now_s` goes back, nothing is refilled or lost, and refilling goes on from there.
         """
         if message_id in self._allowed_ids:
             return ALLOWED
