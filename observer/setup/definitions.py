@@ -24,7 +24,7 @@ def render_definitions(template: str, *, shards: int, has_safe_reject: bool) -> 
     definitions = json.loads(template)
     rendered = {section: list(_expand(entries, shards)) for section, entries in definitions.items()}
     if has_safe_reject:
-        rendered["policies"].append(_shard_limit())
+        rendered["policies"] += [_shard_limit(), _dead_letters_stay()]
     return json.dumps(rendered, indent=2) + "\n"
 
 
@@ -71,4 +71,16 @@ def _shard_limit() -> dict[str, object]:
         "apply-to": "queues",
         "priority": 10,
         "definition": {"max-length-bytes": SHARD_MAX_BYTES},
+    }
+
+
+def _dead_letters_stay() -> dict[str, object]:
+    """RabbitMQ 4 throws a message away after 20 deliveries unless told otherwise: 20 looks at the list would do."""
+    return {
+        "vhost": "/",
+        "name": "chat-dead",
+        "pattern": r"^chat\.dead$",
+        "apply-to": "queues",
+        "priority": 10,
+        "definition": {"delivery-limit": -1},
     }
