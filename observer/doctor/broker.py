@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from observer.broker import names
 from observer.broker.connect import BrokerOptions
-from observer.broker.inspection import Topology, find_topology, greet
+from observer.broker.inspection import Greeting, Topology, find_topology, greet
 from observer.doctor.finding import Finding, failed, ok, warning
 from observer.errors import ConfigError, ObserverError
 
@@ -24,8 +24,8 @@ async def check_broker(options: BrokerOptions, shards: int) -> AsyncIterator[Fin
     try:
         greeting = await greet(options)
         yield ok("broker", f"RabbitMQ answers at {options.host}:{options.port} over TLS")
-        yield _version(greeting.version)
-        yield _mechanisms(set(greeting.mechanisms))
+        for finding in judge_greeting(greeting):
+            yield finding
         queues = [names.shard_queue(shard) for shard in range(shards + 1)]
         queues += [names.DEAD_QUEUE, *(names.retry_queue(delay_s) for delay_s in names.RETRY_DELAYS_S)]
         topology = await find_topology(options, EXCHANGES, queues)
@@ -38,6 +38,12 @@ async def check_broker(options: BrokerOptions, shards: int) -> AsyncIterator[Fin
     yield ok("broker log-in", "RabbitMQ takes our certificate")
     for finding in judge_topology(topology, shards):
         yield finding
+
+
+def judge_greeting(greeting: Greeting) -> Iterator[Finding]:
+    """Whether the broker is new enough, and closed to tokens and passwords over AMQP. Pure."""
+    yield _version(greeting.version)
+    yield _mechanisms(set(greeting.mechanisms))
 
 
 def _version(text: str) -> Finding:

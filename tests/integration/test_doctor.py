@@ -1,0 +1,85 @@
+"""`observer doctor` on a real broker: all is well where all is well, and what is wrong is found."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from observer.cli import main
+from tests.services.observer import RunningObserver, environment_of
+from tests.services.ports import free_port
+from tests.services.rabbitmq import RunningBroker
+
+pytestmark = pytest.mark.broker
+
+
+def doctor(environment: Mapping[str, str]) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """Exit status, and the findings by check."""
+    unset = {name: None for name in os.environ if name.startswith("OBSERVER_")}
+    result = CliRunner().invoke(main, ["doctor", "--json"], env={**unset, **environment})
+    findings: dict[str, list[dict[str, Any]]] = {}
+    for finding in json.loads(result.stdout)["findings"]:
+        findings.setdefault(finding["check"], []).append(finding)
+    return result.exit_code, findings
+
+
+def levels(findings: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """The worst that was found in each check."""
+    worst_first = ("failed", "warning", "ok")
+    return {check: min((one["level"] for one in found), key=worst_first.index) for check, found in findings.items()}
+
+
+def test_a_set_up_that_runs_is_well(observer: RunningObserver) -> None:
+    status, findings = doctor(observer.environment)
+
+    assert status == 0, findings
+    found = levels(findings)
+    assert [check for check, level in found.items() if level == "failed"] == []
+    well = ("broker", "broker log-in", "broker version", "broker access", "topology", "MQTT", "WebSocket", "HTTP API")
+    assert {check: found[check] for check in well} == dict.fromkeys(well, "ok")
+
+
+def test_before_the_observer_runs_only_that_is_missing(broker: RunningBroker, tmp_path: Path) -> None:
+    status, findings = doctor(environment_of(broker, tmp_path))
+
+    assert status == 0, findings
+    assert levels(findings)["shards"] == "warning"
+    assert "start it: `observer run`" in findings["HTTP API"][0]["remedy"]
+
+
+def test_more_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tmp_path: Path) -> None:
+    environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SHARDS=str(broker.shards + 1))
+    status, findings = doctor(environment)
+    assert status == 1
+    assert findings["topology"][0]["text"] == f"not there: queue chat.in.{broker.shards}"
+
+
+def test_fewer_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tmp_path: Path) -> None:
+    environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SHARDS=str(broker.shards - 1))
+    status, findings = doctor(environment)
+    assert status == 1
+    assert "read by nobody" in findings["topology"][0]["text"]
+
+
+def test_a_broker_that_does_not_answer_is_found(broker: RunningBroker, tmp_path: Path) -> None:
+    status, findings = doctor(environment_of(broker, tmp_path, OBSERVER_BROKER__PORT=str(free_port())))
+    assert status == 1
+    assert "no AMQP greeting" in findings["broker"][0]["text"]
+
+
+def test_a_port_that_speaks_something_else_is_found(broker: RunningBroker, tmp_path: Path) -> None:
+    environment = environment_of(broker, tmp_path, OBSERVER_BROKER__PORT=str(broker.mqtts_port))
+    status, findings = doctor(environment)
+    assert status == 1
+    assert levels(findings)["broker"] == "failed"
+
+
+def test_a_broker_certificate_of_another_authority_is_found(broker: RunningBroker, tmp_path: Path) -> None:
+    environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SERVER_NAME="elsewhere.example")
+    status, findings = doctor(environment)
+    assert status == 1
+    assert "elsewhere.example" in findings["broker"][0]["text"]
