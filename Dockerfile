@@ -24,7 +24,8 @@ LABEL org.opencontainers.image.title="inbox-observer" \
 # points of volumes: a new volume takes over the owner and the mode of the folder below it.
 RUN groupadd --gid 10001 observer \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin observer \
-    && install --directory --owner=10001 --group=10001 --mode=0750 /srv/observer /srv/observer/var
+    && install --directory --owner=10001 --group=10001 --mode=0750 \
+        /srv/observer /srv/observer/var /srv/observer/rabbitmq /srv/observer/rabbitmq-data /srv/observer/mongo
 COPY --from=build /opt/observer /opt/observer
 # In a container every address of its own is private until a port is published.
 ENV PATH=/opt/observer/bin:$PATH \
