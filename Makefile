@@ -1,6 +1,7 @@
 # Every chore of the project; CI calls the same targets.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
 
 .PHONY: help setup run test test-all lint fmt docs clean
 
@@ -9,10 +10,30 @@ help: ## This list
 
 setup: .venv/installed ## The virtual environment, with everything a developer needs
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+run: .venv/usable ## Try it: a private RabbitMQ and the observer, on this machine only, until Ctrl-C
+	@exec $(BIN)/observer run --local
+
+.venv/installed: pyproject.toml | .venv/bin/pip
+	@echo 'Installing the program and its development tools into .venv.'
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ .venv/usable
+
+.venv/usable: pyproject.toml | .venv/bin/pip
+	@echo 'Installing the program into .venv (a minute, once).'
+	@$(PIP) install --editable .
+	@touch $@
+
+# Debian and Ubuntu keep what `venv` needs in a package of its own.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is missing or older than 3.11: name another with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || \
+	        { echo 'Python has no ensurepip: install python3-venv.' >&2; exit 1; }; \
+	    echo 'Installing python3-venv (apt-get).'; \
+	    apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-venv >/dev/null </dev/null; }
+	@$(PYTHON) -m venv .venv
 
 lint: setup ## ruff, mypy (strict, tests too), import rules
 	$(BIN)/ruff check .

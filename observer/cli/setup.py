@@ -8,10 +8,8 @@ import click
 
 from observer.cli.context import Context
 from observer.local.programs import find_programs
-from observer.settings import TokenSettings
 from observer.setup.broker_files import LOOPBACK, BrokerPorts
-from observer.setup.set_up import Places, SetUpOptions, set_up
-from observer.setup.signing_keys import SharedKey
+from observer.setup.set_up import Places, SetUpOptions, chat21_key, set_up
 
 NEWEST_SERIES = (4, 3)
 
@@ -68,6 +66,7 @@ def setup(
             client_address=client_address,
             private_address=private_address,
             server_names=server_names,
+            api_port=settings.api.port,
             algorithm=settings.tokens.algorithm,
             chat21_key=chat21_key(settings.tokens),
         )
@@ -100,16 +99,10 @@ def parse_ports(choices: tuple[str, ...]) -> BrokerPorts:
     return replace(BrokerPorts(), **chosen)
 
 
-def chat21_key(tokens: TokenSettings) -> SharedKey | None:
-    """The key of the chat21 profile, if that is on."""
-    profile = tokens.chat21
-    return SharedKey(profile.key_id, profile.key.get_secret_value().encode()) if profile.enabled else None
-
-
 def show(places: Places) -> None:
     """Say what is where."""
     click.echo(f"signing keys          {places.keys} (keep them: every token hangs on them)")
     click.echo(f"certificates          {places.certificates} (give ca.pem to clients that use TLS)")
     click.echo(f"RabbitMQ's files      {places.broker}")
     click.echo(f"API key               {places.api_key}")
-    click.echo(f"settings of the observer   {places.settings} (observer --config {places.settings} ...)")
+    click.echo(f"observer's settings   {places.settings} (observer --config {places.settings} ...)")

@@ -1,24 +1,22 @@
-"""One private RabbitMQ node as a child process: its environment, start, readiness, stop.
+"""One private RabbitMQ node as a child process: start, readiness, stop.
 
 Everything of it is on loopback, its Erlang port mapper (epmd) too, which is the node's own and ends with it.
 """
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from observer.errors import ConfigError
 from observer.local.epmd import epmd_environment, stop_epmd
-from observer.local.programs import Programs
 
+NODE_NAME = "observer@localhost"
 READY_LINE = b"Server startup complete"
-SYSTEM_USER = "rabbitmq"
 STOP_TIMEOUT_S = 30.0
 LOG_TAIL_LINES = 15
 
@@ -28,7 +26,7 @@ class NodePlan:
     """Where the node's files are and which ports its own machinery uses."""
 
     config: Path
-    """The folder that `observer.setup.broker_files` wrote."""
+    """The folder that `observer.setup.broker_files` wrote. Absolute, as is `state`."""
     state: Path
     """Data, log, home and process id; belongs to the node alone."""
     distribution_port: int
@@ -45,34 +43,46 @@ class NodePlan:
         return self.state / "pid"
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the node's programs are run."""
+
+    server: Sequence[str]
+    ctl: Sequence[str]
+    environment: Mapping[str, str]
+    user: str | None = None
+    """The system user to become; None: as ourselves."""
+    kill: Sequence[str] = ()
+    """Ends the server by force where killing our child is not enough."""
+
+
 @dataclass(slots=True)
 class Node:
     """A RabbitMQ node that this process starts and stops."""
 
-    programs: Programs
     plan: NodePlan
+    launch: Launch
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)
 
     def start(self) -> None:
         """Start the node and return at once; `is_ready` tells when it serves."""
         prepare_folders(self.plan)
-        user = run_as(self.programs, self.plan)
-        if user is not None:
-            hand_over([self.plan.config, self.plan.state], user)
+        if self.launch.user is not None:
+            hand_over([self.plan.config, self.plan.state], self.launch.user)
         self._log_start = self.plan.log.stat().st_size if self.plan.log.exists() else 0
         with (self.plan.state / "log" / "output.log").open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - the RabbitMQ that find_programs found
-                [self.programs.folder / "rabbitmq-server"],
-                env=node_environment(self.plan),
+            self._process = subprocess.Popen(  # noqa: S603 - the RabbitMQ that was found here
+                self.launch.server,
+                env=self.launch.environment,
                 cwd=self.plan.state,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in our terminal is not the broker's; and its group can be killed
-                user=user,
-                group=user,
-                extra_groups=None if user is None else [],
+                user=self.launch.user,
+                group=self.launch.user,
+                extra_groups=None if self.launch.user is None else [],
             )
         self.plan.pid_file.write_text(f"{self._process.pid}\n")
 
@@ -85,6 +95,10 @@ class Node:
         with self.plan.log.open("rb") as log:
             log.seek(self._log_start)
             return READY_LINE in log.read()
+
+    def has_ended(self) -> bool:
+        """Whether the node is gone without having been stopped."""
+        return self._process is not None and self._process.poll() is not None
 
     def last_words(self) -> str:
         """The end of the log, and where the rest is."""
@@ -107,24 +121,26 @@ class Node:
         """Kill -9, as a crash does it."""
         if self._process is None:
             return
-        os.killpg(self._process.pid, signal.SIGKILL)
+        if self.launch.kill:
+            subprocess.run(self.launch.kill, capture_output=True, check=False)  # noqa: S603 - our own arguments
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._forget()
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl against the node and return what it prints. Raises CalledProcessError."""
-        user = run_as(self.programs, self.plan)
-        return subprocess.run(  # noqa: S603 - the RabbitMQ that find_programs found
-            [self.programs.folder / "rabbitmqctl", "--quiet", *arguments],
-            env=node_environment(self.plan),
+        return subprocess.run(  # noqa: S603 - the RabbitMQ that was found here
+            [*self.launch.ctl, "--quiet", *arguments],
+            env=self.launch.environment,
             cwd=self.plan.state,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=True,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            user=self.launch.user,
+            group=self.launch.user,
+            extra_groups=None if self.launch.user is None else [],
         ).stdout
 
     def _forget(self) -> None:
@@ -134,12 +150,11 @@ class Node:
 
 
 def node_environment(plan: NodePlan) -> dict[str, str]:
-    """The environment of the server and of rabbitmqctl; nothing of ours leaks into it but PATH."""
+    """The environment of the server and of rabbitmqctl, without PATH; nothing of ours leaks into it."""
     return {
-        "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
         "HOME": str(plan.state / "home"),  # where Erlang keeps its cookie
-        "RABBITMQ_NODENAME": "observer@localhost",
+        "RABBITMQ_NODENAME": NODE_NAME,
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own RabbitMQ
         "RABBITMQ_CONFIG_FILE": str(plan.config / "rabbitmq.conf"),
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(plan.config / "advanced.config"),
@@ -163,18 +178,6 @@ def prepare_folders(plan: NodePlan) -> None:
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(24))
         cookie.chmod(0o400)
-
-
-def run_as(programs: Programs, plan: NodePlan) -> str | None:
-    """The system user to run as when we are root, if there is one that reaches the folder; else None: as ourselves."""
-    if os.geteuid() != 0 or not programs.is_distribution:
-        return None
-    try:
-        pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        return None
-    is_reachable = all(parent.stat().st_mode & 0o001 for parent in plan.state.resolve().parents)
-    return SYSTEM_USER if is_reachable else None
 
 
 def hand_over(folders: Sequence[Path], user: str) -> None:

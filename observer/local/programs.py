@@ -1,6 +1,7 @@
 """Finding RabbitMQ's programs on this machine."""
 
 import os
+import pwd
 import re
 import subprocess
 from collections.abc import Mapping
@@ -9,12 +10,14 @@ from pathlib import Path
 
 from observer.errors import ConfigError
 from observer.local.epmd import epmd_environment, stop_epmd
+from observer.local.node import Launch, NodePlan, node_environment
 from observer.local.ports import free_ports
 
 BIN_VARIABLE = "OBSERVER_RABBITMQ_BIN"
 # The programs themselves before the distribution's wrappers in /usr/sbin, which run only as root or rabbitmq.
 USUAL_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 SUPPORTED_SINCE = (3, 10)
+SYSTEM_USER = "rabbitmq"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
 
 
@@ -38,6 +41,30 @@ def find_programs(environment: Mapping[str, str], *, variable: str = BIN_VARIABL
     folders = [Path(name) for name in (*USUAL_FOLDERS, *environment.get("PATH", os.defpath).split(os.pathsep))]
     folder_found = next((folder for folder in folders if has_server(folder)), None)
     return None if folder_found is None else Programs(folder_found, read_version(folder_found))
+
+
+def launch_programs(programs: Programs, plan: NodePlan) -> Launch:
+    """How to run these programs for a node."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return Launch(
+        server=[str(programs.folder / "rabbitmq-server")],
+        ctl=[str(programs.folder / "rabbitmqctl")],
+        environment={"PATH": path} | node_environment(plan),
+        user=run_as(programs, plan),
+    )
+
+
+def run_as(programs: Programs, plan: NodePlan) -> str | None:
+    """The system user to run as when we are root, if there is one that reaches the folder; else None: as ourselves."""
+    if os.geteuid() != 0 or not programs.is_distribution:
+        return None
+    try:
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return None
+    parents = (*plan.state.resolve().parents, *plan.config.resolve().parents)
+    is_reachable = all(parent.stat().st_mode & 0o001 for parent in parents if parent.exists())
+    return SYSTEM_USER if is_reachable else None
 
 
 def has_server(folder: Path) -> bool:

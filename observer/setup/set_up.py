@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from observer.settings import TokenSettings
 from observer.setup.api_key import API_KEY_NAME, ensure_api_key
 from observer.setup.broker_files import LOOPBACK, BrokerPlan, BrokerPorts, write_broker_files
 from observer.setup.certificates import ensure_certificates
@@ -14,6 +15,8 @@ from observer.setup.files import make_folder, write_if_changed
 from observer.setup.signing_keys import SharedKey, ensure_signing_keys
 from observer.tokens.keys import Algorithm
 
+SETTINGS_FILE = "observer.toml"
+USUAL_API_PORT = 8080
 ALWAYS_NAMED = ("localhost", LOOPBACK)
 
 
@@ -30,6 +33,7 @@ class SetUpOptions:
     """The app that the API key is good for."""
     shards: int = 4
     ports: BrokerPorts = field(default_factory=BrokerPorts)
+    api_port: int = USUAL_API_PORT
     client_address: str = LOOPBACK
     private_address: str = LOOPBACK
     server_names: Sequence[str] = ()
@@ -56,7 +60,7 @@ def places_of(options: SetUpOptions) -> Places:
         certificates=root / "broker",
         broker=options.broker_directory or root / "rabbitmq",
         api_key=root / "api.key",
-        settings=root / "observer.toml",
+        settings=root / SETTINGS_FILE,
     )
 
 
@@ -80,6 +84,12 @@ def set_up(options: SetUpOptions) -> Places:
     return places
 
 
+def chat21_key(tokens: TokenSettings) -> SharedKey | None:
+    """The key of the chat21 profile, if that is on."""
+    profile = tokens.chat21
+    return SharedKey(profile.key_id, profile.key.get_secret_value().encode()) if profile.enabled else None
+
+
 def _settings_lines(options: SetUpOptions, places: Places, digest: str) -> Iterator[str]:
     yield "# Made by `observer setup`, and again when it is called: your own settings go into variables (OBSERVER_...)."
     yield "[broker]"
@@ -87,11 +97,16 @@ def _settings_lines(options: SetUpOptions, places: Places, digest: str) -> Itera
     yield f"shards = {options.shards}"
     for name, file in (("ca_file", "ca.pem"), ("cert_file", "observer.pem"), ("key_file", "observer.key")):
         yield f'{name} = "{places.certificates.resolve() / file}"'
+    yield "\n[store]"
+    yield f'url = "sqlite:///{options.directory.resolve() / "observer.db"}"'
+    yield "\n[api]"
+    yield f"port = {options.api_port}"
     yield "\n[tokens]"
     yield f'keys_dir = "{places.keys.resolve()}"'
     yield "\n[public]"
     yield f'mqtt_url = "mqtt://127.0.0.1:{options.ports.mqtt}"'
     yield f'websocket_url = "ws://127.0.0.1:{options.ports.websocket}/ws"'
+    yield f'api_url = "http://127.0.0.1:{options.api_port}"'
     yield f"\n[identity.api_keys.{API_KEY_NAME}]"
     yield f'app = "{options.app}"'
     yield 'role = "admin"'
