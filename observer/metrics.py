@@ -24,21 +24,29 @@ from prometheus_client import (
 
 MessageOutcome = Literal["stored", "repeated", "refused", "dropped", "retried", "dead_lettered"]
 VerdictKind = Literal["allow", "drop", "reject"]
-Stage = Literal["receive", "decode", "look_up", "judge", "save", "publish", "settle"]
-DeadLetterReason = Literal["invalid", "failed", "unpublishable", "other"]
-Part = Literal["consumer", "publisher", "members", "store"]
+Stage = Literal["decode", "look_up", "judge", "save", "publish", "settle"]
+DeadLetterReason = Literal["invalid", "failed"]
+Part = Literal["consumer", "publisher", "members"]
 
 REFUSAL_CODES = (
     "invalid_topic",
     "invalid_id",
-    "invalid_payload",
-    "invalid_client_message_id",
+    "invalid_utf8",
+    "invalid_json",
+    "not_an_object",
     "too_large",
+    "too_deep",
+    "invalid_client_message_id",
+    "client_message_id_taken",
+    "too_many_fields",
+    "text_too_long",
+    "invalid_field",
+    "groups_not_supported",
     "rate_limited",
     "banned",
     "not_allowed",
 )
-"""The codes that get a series of their own; a third-party policy's code counts as `other`."""
+"""Those of docs/protocol.md, "Refusals"; a third-party policy's code counts as `other`."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)

@@ -1,5 +1,7 @@
 """Metrics: closed label sets that exist from zero, one registry per object, nothing that names a user."""
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -72,6 +74,12 @@ def test_a_refusal_code_that_is_not_ours_counts_as_other(metrics: Metrics) -> No
     assert value(metrics, "observer_refusals_total", code="rate_limited") == 1
     assert value(metrics, "observer_refusals_total", code="other") == 1
     assert "user-42" not in metrics.render().decode()
+
+
+def test_every_code_of_the_protocol_has_a_series_of_its_own() -> None:
+    page = (Path(__file__).parents[2] / "docs/protocol.md").read_text(encoding="utf-8")
+    table = page.partition("## Refusals")[2].partition("| code |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(REFUSAL_CODES)
 
 
 def test_a_policy_that_was_not_named_at_the_start_is_an_error(metrics: Metrics) -> None:
