@@ -26,6 +26,9 @@ class TokenBuckets:
         self._max_keys = max_keys
         self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def take(self, key: Hashable, now_ms: int) -> float:
         """Take one token of `key`: 0.0 if there was one, else the seconds until there is."""
         bucket = self._buckets.setdefault(key, _Bucket(self._capacity, now_ms))
