@@ -127,7 +127,7 @@ def give_keys(settings: Settings, rabbitmqctl: str) -> None:
 
 
 def evaluate(rabbitmqctl: str, expression: str) -> str:
-    """Evaluate Erlang on the broker's node. Raises BrokerUnavailable, never showing the expression (a secret may be in it)."""
+    """Evaluate Erlang on the broker's node. Raises BrokerUnavailable, without the expression: it may hold a key."""
     command = [*shlex.split(rabbitmqctl), "--quiet", "eval", expression]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the operator's own)
