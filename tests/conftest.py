@@ -1,3 +1,9 @@
 """Fixtures that any test may ask for; each lives beside the service that it is about."""
 
-pytest_plugins = ["tests.services.rabbitmq", "tests.services.mongo", "tests.services.observer"]
+# A plugin comes before those that import it: else pytest cannot rewrite its assertions, and says so.
+pytest_plugins = [
+    "tests.services.rabbitmq",
+    "tests.services.mongo",
+    "tests.services.observer",
+    "tests.services.compose",
+]

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -19,7 +19,16 @@ TIMEOUT_S = 30.0
 class Person:
     """One connected user: what he received is in `inbox` and `refusals`, decoded, in order of arrival."""
 
-    def __init__(self, issued: IssuedToken, port: int, *, qos: int = 0, clean: bool = True, protocol: int = 4) -> None:
+    def __init__(
+        self,
+        issued: IssuedToken,
+        port: int,
+        *,
+        qos: int = 0,
+        clean: bool = True,
+        protocol: int = 4,
+        transport: Literal["tcp", "websockets"] = "tcp",
+    ) -> None:
         self.app, self.user = issued.app, issued.user
         self.inbox: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
@@ -30,7 +39,10 @@ class Person:
         self._is_subscribed = False
         version = MQTTProtocolVersion(protocol)
         options: dict[str, Any] = {} if version is MQTTProtocolVersion.MQTTv5 else {"clean_session": clean}
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=issued.client_id, protocol=version, **options)
+        self.client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=issued.client_id, protocol=version, transport=transport, **options
+        )
+        self.client.ws_set_options(path="/ws")
         self.client.username_pw_set(issued.username, issued.token)
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = self._on_subscribe
