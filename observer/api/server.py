@@ -16,9 +16,24 @@ BACKLOG = 2048
 class _Server(uvicorn.Server):
     """uvicorn, leaving the signals to app.py."""
 
+    servers: list[asyncio.Server]
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.servers = []
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    def end_at_once(self) -> None:
+        """Stop listening and let go of every connection; uvicorn itself does so only when it stops in order."""
+        for listening in self.servers:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for request in self.server_state.tasks:
+            request.cancel()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -73,6 +88,9 @@ async def serve(
     watcher = asyncio.create_task(_exit_when(stop, server), name="api_stop")
     try:
         await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        server.end_at_once()
+        raise
     finally:
         watcher.cancel()
         listener.close()
