@@ -1,0 +1,366 @@
+"""Promise 6 on a real broker: a user's token allows nothing that touches another user.
+
+The matrix of attempts is generated: who attacks whom, by which way, at which topic.
+"""
+
+import base64
+import hmac
+import json
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from aio_pika import Message
+from cryptography.hazmat.primitives.asymmetric import rsa
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from observer.setup.broker_keys import hand_over_keys
+from observer.setup.signing_keys import as_broker_key
+from observer.tokens.base import IssuedToken
+from observer.tokens.issue import BrokerTokens
+from observer.tokens.keys import KeyStore, SigningKey, read_ring
+from observer.tokens.rotation import confirm_next, rotate_keys
+from observer.tokens.scopes import chat21_scopes, standard_scopes
+from tests.integration.attempts import Login, allowed, line, login_of, may_connect, may_publish, may_subscribe
+from tests.services.broker_clients import observer_channel
+from tests.services.rabbitmq import RunningBroker
+
+pytestmark = pytest.mark.broker
+
+APP, OTHER_APP = "perm", "perm-2"
+PAIRS = [("alice", "bob"), ("a", "a-b"), ("a-b", "a"), ("a", "ab"), ("ab", "a"), ("_", "-")]
+"""Attacker and victim; ids that begin with one another are what a loose pattern lets through."""
+
+
+@pytest.fixture(scope="module")
+def tokens(broker: RunningBroker) -> BrokerTokens:
+    return BrokerTokens(KeyStore(broker.keys_dir))
+
+
+@pytest.fixture(scope="module")
+def key(broker: RunningBroker) -> SigningKey:
+    """The key that the broker believes now."""
+    return read_ring(broker.keys_dir).current
+
+
+@pytest.fixture
+def versions(broker: RunningBroker) -> list[MQTTProtocolVersion]:
+    """MQTT 5 from RabbitMQ 4 on."""
+    return [MQTTProtocolVersion.MQTTv311, *([MQTTProtocolVersion.MQTTv5] if broker.version >= (4, 0) else [])]
+
+
+def signed(key: SigningKey, user: str, scopes: Any, **claims: Any) -> str:
+    """A token with claims of our choice."""
+    good = {"sub": user, "aud": "rabbitmq", "iat": int(time.time()), "exp": int(time.time()) + 300, "scope": scopes}
+    return jwt.encode({**good, **claims}, key.signer, "RS256", headers={"kid": key.kid})
+
+
+def test_a_token_is_enough_for_its_user(
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion]
+) -> None:
+    """Subscribe with either QoS, clean or persistent, and send, over TCP and over WebSocket."""
+    ports = {"tcp": broker.mqtt_port, "websockets": broker.websocket_port}
+    cases = list(product(ports, versions, (True, False), (0, 1)))
+
+    def attempt(case: tuple[str, MQTTProtocolVersion, bool, int]) -> bool:
+        transport, version, is_clean, qos = case
+        issued = tokens.issue(APP, "alice")
+        login = login_of(issued, ports[transport], transport=transport, version=version, is_clean=is_clean)
+        with line(login) as made:
+            steps = made.connect() and made.subscribe(issued.subscribe, qos=qos)
+            return steps and made.publish(issued.publish.replace("{recipient}", "bob"))
+
+    assert allowed(cases, attempt) == cases
+
+
+async def test_what_arrives_in_the_inbox_is_received(broker: RunningBroker, tokens: BrokerTokens) -> None:
+    issued = tokens.issue(APP, "alice")
+    with line(login_of(issued, broker.mqtt_port)) as made:
+        assert made.connect()
+        assert made.subscribe(issued.subscribe)
+        await publish(broker, f"apps.{APP}.users.alice.messages.bob.clientadded")
+        made.wait_for(f"apps/{APP}/users/alice/messages/bob/clientadded")
+
+
+async def publish(broker: RunningBroker, routing_key: str) -> None:
+    """Publish as the observer."""
+    async with observer_channel(broker) as channel:
+        exchange = await channel.get_exchange("amq.topic", ensure=False)
+        await exchange.publish(Message(b"{}", delivery_mode=2), routing_key, mandatory=False)
+
+
+def foreign_filters(me: str, other: str) -> list[str]:
+    """Filters that could show something that is not `me`'s."""
+    return [
+        "#",
+        "+/#",
+        "apps/#",
+        f"apps/{APP}/#",
+        "apps/+/users/#",
+        f"apps/{APP}/users/#",
+        f"apps/{APP}/users/+/#",
+        f"apps/+/users/{me}/#",
+        f"+/+/+/{me}/#",
+        f"apps/{APP}/users/{other}/#",
+        f"apps/{APP}/users/{other}/messages/{me}/clientadded",
+        f"apps/{APP}/users/{me}",
+        f"apps/{APP}/+/{me}/#",
+        f"apps/{OTHER_APP}/users/{me}/#",
+        f"apps/{APP}/outgoing/#",
+        f"apps/{APP}/outgoing/users/{other}/#",
+        f"apps/{APP}/outgoing/users/{me}/#",
+        "observer/#",
+        f"apps/observer/{APP}/users/{me}/#",
+        f"$share/group/apps/{APP}/users/{other}/#",
+        f"/apps/{APP}/users/{me}/#",
+        "chat.in.0",
+    ]
+
+
+def foreign_topics(me: str, other: str) -> list[str]:
+    """Topics by which `me` could forge something."""
+    return [
+        f"apps/{APP}/outgoing/users/{other}/messages/{me}/outgoing",
+        f"apps/{APP}/outgoing/users/{me}",
+        f"apps/{OTHER_APP}/outgoing/users/{me}/messages/{other}/outgoing",
+        *(
+            f"apps/{APP}/users/{owner}/{below}"
+            for owner in (me, other)
+            for below in (
+                f"messages/{other}/clientadded",
+                f"messages/{other}/m-1/clientupdated",
+                f"messages/{other}/m-1/update",
+                f"conversations/{other}/clientdeleted",
+                f"conversations/{other}/archive",
+                "groups/update",
+                "presence/x",
+                "refused",
+            )
+        ),
+        f"apps/observer/{APP}/users/{other}/messages/{me}/persist",
+        f"apps/observer/{APP}/groups/update",
+        f"observer/webhook/apps/{APP}/message_deliver",
+        "chat.in.0",
+        "chat.dead",
+        "dead",
+    ]
+
+
+@pytest.mark.parametrize(("me", "other"), PAIRS)
+def test_nobody_reads_what_is_not_his(
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion], me: str, other: str
+) -> None:
+    cases = list(product(foreign_filters(me, other), (0, 1), versions))
+
+    def attempt(case: tuple[str, int, MQTTProtocolVersion]) -> bool:
+        topic_filter, qos, version = case
+        return may_subscribe(login_of(tokens.issue(APP, me), broker.mqtt_port, version=version), topic_filter, qos=qos)
+
+    assert allowed(cases, attempt) == []
+
+
+@pytest.mark.parametrize(("me", "other"), PAIRS)
+def test_nobody_writes_what_is_not_his(
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion], me: str, other: str
+) -> None:
+    """Not into another's topics, not past the observer into any inbox, one's own included."""
+    cases = list(product(foreign_topics(me, other), versions))
+
+    def attempt(case: tuple[str, MQTTProtocolVersion]) -> bool:
+        topic, version = case
+        return may_publish(login_of(tokens.issue(APP, me), broker.mqtt_port, version=version), topic)
+
+    assert allowed(cases, attempt) == []
+
+
+@pytest.mark.parametrize(("me", "other"), PAIRS)
+async def test_nobody_takes_over_a_session_by_its_client_id(
+    broker: RunningBroker, tokens: BrokerTokens, me: str, other: str
+) -> None:
+    """Even who knows another's client id gets nothing out of his session, and does not end it."""
+    victim, attacker = tokens.issue(APP, other), tokens.issue(APP, me)
+    persistent = login_of(victim, broker.mqtt_port, is_clean=False)
+    with line(persistent) as made:
+        assert made.connect()
+        assert made.subscribe(victim.subscribe, qos=1)
+    topic = f"apps/{APP}/users/{other}/messages/{me}/clientadded"
+    await publish(broker, topic.replace("/", "."))
+    for is_clean in (False, True):
+        stolen = login_of(attacker, broker.mqtt_port, client_id=victim.client_id, is_clean=is_clean)
+        assert not may_subscribe(stolen, attacker.subscribe, qos=1)
+    with line(persistent) as made:
+        assert made.connect()
+        assert made.has_session
+        made.wait_for(topic)
+    assert may_connect(replace(persistent, is_clean=True)), "leaves no session behind"
+
+
+def test_a_will_reaches_nobody_elses_topics(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> None:
+    """A forbidden will is dropped; one on a topic that the token allows shows that wills are sent at all."""
+    presence = f"apps/{APP}/users/bob/presence/x"
+    forged = f"apps/{APP}/users/bob/messages/alice/clientadded"
+    bob, alice = tokens.issue(APP, "bob"), tokens.issue(APP, "alice")
+    allowed_will = replace(bob, client_id="bob.will", token=signed(key, "bob", chat21_scopes(APP, "bob")))
+    with line(login_of(bob, broker.mqtt_port)) as inbox:
+        assert inbox.connect()
+        assert inbox.subscribe(bob.subscribe)
+        for issued, will in ((alice, forged), (bob, forged), (allowed_will, presence)):
+            dying = line(login_of(replace(issued, client_id=f"{issued.user}.dying"), broker.mqtt_port, will=will))
+            with dying as made:
+                assert made.connect()
+                made.cut()
+        inbox.wait_for(presence)
+        assert inbox.received == [presence]
+
+
+def test_a_token_opens_no_amqp_connection(broker: RunningBroker, tokens: BrokerTokens) -> None:
+    """Over AMQP the tightest scopes would let its holder forge any message (facts, 2.1)."""
+    anybody = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        amqp_greeting(broker, anybody, b"AMQP\x00\x00\x09\x01")
+    insider = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
+    insider.load_cert_chain(broker.directory / "observer.pem", broker.directory / "observer.key")
+    for protocol in (b"AMQP\x00\x00\x09\x01", *([b"AMQP\x03\x01\x00\x00"] if broker.version >= (4, 0) else [])):
+        mechanisms = amqp_greeting(broker, insider, protocol)
+        assert b"EXTERNAL" in mechanisms
+        assert b"PLAIN" not in mechanisms
+
+
+def amqp_greeting(broker: RunningBroker, context: ssl.SSLContext, protocol: bytes) -> bytes:
+    """What the AMQP listener answers to a protocol header: it names the ways to log in."""
+    with (
+        socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(protocol)
+        greeting = b""
+        while b"EXTERNAL" not in greeting and b"PLAIN" not in greeting:
+            received = secure.recv(4096)
+            if not received:
+                raise ConnectionResetError(f"closed after {greeting!r}")
+            greeting += received
+        return greeting
+
+
+def test_a_token_opens_no_management_interface(broker: RunningBroker, tokens: BrokerTokens) -> None:
+    issued = tokens.issue(APP, "alice")
+    address = f"http://127.0.0.1:{broker.management_port}/api"
+    with httpx.Client(trust_env=False) as client:
+        for path, login in product(
+            ("whoami", "queues", "connections", "definitions"),
+            ({"auth": (issued.username, issued.token)}, {"headers": {"Authorization": f"Bearer {issued.token}"}}),
+        ):
+            assert client.get(f"{address}/{path}", **login).status_code == 401  # type: ignore[arg-type]
+
+
+def test_a_token_is_good_for_one_virtual_host(broker: RunningBroker, tokens: BrokerTokens) -> None:
+    """A `:` in the MQTT user name selects another one."""
+    issued = tokens.issue(APP, "alice")
+    broker.rabbitmqctl("add_vhost", "perm-vhost")
+    try:
+        assert not may_connect(login_of(issued, broker.mqtt_port, username=f"perm-vhost:{issued.username}"))
+    finally:
+        broker.rabbitmqctl("delete_vhost", "perm-vhost")
+
+
+def bad_logins(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> dict[str, Login]:
+    """Everything that is no valid token, by what is wrong with it."""
+    good = login_of(tokens.issue(APP, "alice"), broker.mqtt_port)
+    scopes = standard_scopes(APP, "alice")
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    claims = {"sub": "alice", "aud": "rabbitmq", "exp": int(time.time()) + 300, "scope": scopes}
+    public = key.public_pem().encode()
+    header, payload, signature = str(good.password).split(".")
+    passwords: dict[str, str | None] = {
+        "expired": signed(key, "alice", scopes, exp=int(time.time()) - 5),
+        "for another broker": signed(key, "alice", scopes, aud="another"),
+        "a stranger's": jwt.encode(claims, stranger, "RS256", headers={"kid": key.kid}),
+        "a stranger's, key unknown": jwt.encode(claims, stranger, "RS256", headers={"kid": "stranger"}),
+        "unsigned": jwt.encode(claims, "", "none", headers={"kid": key.kid}),
+        "signed with the public key": hs256(claims, public, key.kid),
+        "signed with an empty key": hs256(claims, b"", key.kid),
+        "changed": f"{header}.{payload}x.{signature}",
+        "cut": f"{header}.{payload}.",
+        "a word": "password",
+        "nothing": "",
+        "none at all": None,
+    }
+    logins = {name: replace(good, password=password) for name, password in passwords.items()}
+    logins["anonymous"] = replace(good, username=None, password=None)
+    logins["guest"] = replace(good, username="guest", password="guest")
+    logins |= {
+        f"the observer by password {word!r}": replace(good, username="observer", password=word)
+        for word in ("", "observer", "x")
+    }
+    return logins
+
+
+def hs256(claims: dict[str, Any], secret: bytes, kid: str) -> str:
+    """A token as a forger signs it; the library refuses to."""
+    parts = ({"alg": "HS256", "typ": "JWT", "kid": kid}, claims)
+    text = ".".join(unpadded(json.dumps(part).encode()) for part in parts)
+    return f"{text}.{unpadded(hmac.digest(secret, text.encode(), 'sha256'))}"
+
+
+def unpadded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def test_what_is_no_valid_token_opens_nothing(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> None:
+    logins = bad_logins(broker, tokens, key)
+    names = allowed([*logins, "valid"], lambda name: may_connect(
+        logins.get(name) or login_of(tokens.issue(APP, "alice"), broker.mqtt_port)
+    ))  # fmt: skip
+    assert names == ["valid"]
+
+
+def test_rabbitmq_4_closes_a_connection_when_its_token_ends(broker: RunningBroker, key: SigningKey) -> None:
+    """The documented bound of a revocation; 3.10 leaves such a connection open."""
+    if broker.version < (4, 0):
+        pytest.skip("RabbitMQ 3.10 does not end connections with their tokens (docs/security.md)")
+    password = signed(key, "alice", standard_scopes(APP, "alice"), exp=int(time.time()) + 3)
+    with line(Login(broker.mqtt_port, "alice.short", "alice", password)) as made:
+        assert made.connect()
+        made.wait_until_closed()
+
+
+@pytest.fixture
+def evaluate(broker: RunningBroker) -> Iterator[Callable[[str], str]]:
+    """Gives the broker keys; afterwards it has its own again."""
+
+    def run(expression: str) -> str:
+        return broker.rabbitmqctl("eval", expression)
+
+    yield run
+    hand_over_keys([as_broker_key(key) for key in read_ring(broker.keys_dir)], run)
+
+
+def test_two_rotations_drop_no_connection_and_refuse_no_token(
+    broker: RunningBroker, evaluate: Callable[[str], str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(broker.keys_dir, tmp_path / "keys"))
+
+    def issue() -> IssuedToken:
+        return BrokerTokens(KeyStore(folder)).issue(APP, "alice")
+
+    first = issue()
+    with line(login_of(first, broker.mqtt_port)) as made:
+        assert made.connect()
+        rotate_keys(folder)
+        assert may_connect(login_of(issue(), broker.mqtt_port)), "the broker knew the next key"
+        hand_over_keys([as_broker_key(key) for key in read_ring(folder)], evaluate)
+        confirm_next(folder)
+        rotate_keys(folder)
+        second = issue()
+        assert may_connect(login_of(second, broker.mqtt_port)), "the broker was given the key after that"
+        assert may_connect(login_of(first, broker.mqtt_port, client_id="alice.again")), "old tokens live on"
+        assert made.publish(first.publish.replace("{recipient}", "bob")), "the first connection is still open"
