@@ -193,6 +193,11 @@ class ApiSettings(Section):
     max_body_bytes: int = Field(131_072, ge=1024, description="Largest request body.")
     rate_capacity: int = Field(120, ge=1, description="Requests of one caller that may come at once.")
     rate_refill_per_s: float = Field(20.0, gt=0, description="Requests of one caller per second in the long run.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of the proxies in front: only their X-Forwarded-For is believed. "
+        "Without it all who come through a proxy share one address, and one rate limit.",
+    )
     cors_origins: tuple[str, ...] = Field((), description="Web origins that may call the API from a browser.")
     metrics_open: bool = Field(True, description="Whether /metrics answers without an admin key. It holds no ids.")
 
