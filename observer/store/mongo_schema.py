@@ -73,7 +73,7 @@ async def _make_indexes(collection: Collection, indexes: Sequence[IndexModel]) -
     except OperationFailure as error:
         if error.code in (85, 86):  # IndexOptionsConflict, IndexKeySpecsConflict
             raise ConfigError(
-                f"store.url: an index of collection {collection.full_name} differs from ours ({error}); drop it"
+                f"store.url: an index of collection {collection.full_name} differs from ours, drop it: {str(error)[:200]}"
             ) from error
         raise
     for index in indexes:

@@ -1,0 +1,103 @@
+"""No statement of the SQLite store reads a whole table or index: its cost does not grow with what is stored."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from observer.store import sqlite_look_up, sqlite_read, sqlite_save, sqlite_settings
+from observer.store.base import Position, Query
+from observer.store.sqlite_file import connect_writer
+from observer.store.sqlite_schema import migrate
+from policies.base import Ban, Privacy
+from tests.contract.messages import APP, NOW_MS, make_message
+
+BOB = {"app": APP, "owner": "bob"}
+PAIR = {**BOB, "peer": "alice"}
+HERE = Position(NOW_MS, "x")
+OPERATIONS: dict[str, Callable[[sqlite3.Connection], object]] = {
+    "save": lambda c: sqlite_save.save(c, [make_message(offset=9)]),
+    "save again": lambda c: sqlite_save.save(c, [make_message(offset=0), make_message(offset=8)]),
+    "mark_read": lambda c: sqlite_save.mark_read(c, **PAIR, up_to=HERE),
+    "shard_position": lambda c: sqlite_look_up.shard_position(c, 0),
+    "look_up": lambda c: sqlite_look_up.look_up(
+        c,
+        Query(
+            message_ids=[make_message().message_id, "x", "y"],
+            senders=[(APP, "alice"), (APP, "eve")],
+            recipients=[(APP, "bob")],
+            relations=[(APP, "bob", "alice")],
+        ),
+    ),
+    "find_repeats": lambda c: sqlite_look_up.find_repeats(c, 0, ["f"], 100),
+    "timeline": lambda c: sqlite_read.timeline(c, **BOB, after={0: 0, 3: 1}, limit=5),
+    "heads": lambda c: sqlite_read.heads(c, **BOB),
+    "history": lambda c: sqlite_read.history(c, **PAIR, before=None, after=None, limit=5),
+    "history before": lambda c: sqlite_read.history(c, **PAIR, before=HERE, after=None, limit=5),
+    "history after": lambda c: sqlite_read.history(c, **PAIR, before=None, after=HERE, limit=5),
+    "find_message": lambda c: sqlite_read.find_message(c, **BOB, message_id="x"),
+    "conversations": lambda c: sqlite_read.conversations(c, **BOB, before=None, limit=5),
+    "conversations before": lambda c: sqlite_read.conversations(c, **BOB, before=HERE, limit=5),
+    "conversation": lambda c: sqlite_read.conversation(c, **PAIR),
+    "block": lambda c: sqlite_settings.block(c, **PAIR, now_ms=1),
+    "unblock": lambda c: sqlite_settings.unblock(c, **PAIR),
+    "blocked": lambda c: sqlite_settings.blocked(c, **BOB, after="a", limit=5),
+    "name_contact": lambda c: sqlite_settings.name_contact(c, **PAIR, now_ms=1),
+    "forget_contact": lambda c: sqlite_settings.forget_contact(c, **PAIR),
+    "contacts": lambda c: sqlite_settings.contacts(c, **BOB, after="a", limit=5),
+    "privacy": lambda c: sqlite_settings.privacy(c, APP, "bob"),
+    "set_privacy": lambda c: sqlite_settings.set_privacy(c, APP, "bob", Privacy()),
+    "profile": lambda c: sqlite_settings.profile(c, APP, "bob"),
+    "set_profile": lambda c: sqlite_settings.set_profile(c, APP, "bob", {}),
+    "set_ban": lambda c: sqlite_settings.set_ban(c, APP, "bob", Ban(), "root", 1),
+    "lift_ban": lambda c: sqlite_settings.lift_ban(c, APP, "bob"),
+    "ban": lambda c: sqlite_settings.ban(c, APP, "bob"),
+    "bans": lambda c: sqlite_settings.bans(c, APP, after="a", limit=5),
+}
+# What was asked for, and the few rows that a limited subquery hands on, are gone through; a table or index never.
+# SQLite before 3.36 says TABLE and SUBQUERY.
+GONE_THROUGH = re.compile(
+    r"SCAN (TABLE )?(SUBQUERY \d+ (AS )?)?"
+    r"((asked|json_each) VIRTUAL TABLE INDEX 1:|picked|\(subquery-\d+\)|\d+ CONSTANT ROWS?|CONSTANT ROW)"
+)
+# The merge of the threads of a conversation, each cut to the page already.
+SORTED = ("history", "history before", "history after")
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A store's file with a few messages."""
+    opened = connect_writer(tmp_path / "observer.db", 1.0)
+    migrate(opened, "test")
+    sqlite_save.save(opened, [make_message(offset=number) for number in range(3)])
+    yield opened
+    opened.close()
+
+
+def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
+    """What SQLite says it does for a statement."""
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_statement_searches_an_index(connection: sqlite3.Connection, name: str) -> None:
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    OPERATIONS[name](connection)
+    connection.set_trace_callback(None)
+    assert statements
+    for statement in statements:
+        for step in plan_of(connection, statement):
+            if step.startswith("SCAN"):
+                assert GONE_THROUGH.fullmatch(step), f"{step}\nin {statement}"
+            if "ORDER BY" in step:
+                assert name in SORTED, f"{step}\nin {statement}"
+
+
+def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:
+    """The words that this file looks for are those of the SQLite that runs it."""
+    [step] = plan_of(connection, "SELECT * FROM messages WHERE fingerprint = 'x'")
+    assert step.startswith("SCAN")
+    assert not GONE_THROUGH.fullmatch(step)
