@@ -1,0 +1,70 @@
+"""The map in docs/architecture.md is complete and true: one cannot add, move or remove a file without it."""
+
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def source_files() -> set[str]:
+    """Every Python file that holds something."""
+    found = (path for folder in ("observer", "policies") for path in (ROOT / folder).rglob("*.py"))
+    return {str(path.relative_to(ROOT)) for path in found if path.read_text(encoding="utf-8").strip()}
+
+
+def files_in_the_tour() -> list[str]:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `((?:observer|policies)/[\w/]+\.py)` \|", page, re.MULTILINE)
+
+
+def test_every_file_is_in_the_tour() -> None:
+    assert sorted(source_files() - set(files_in_the_tour())) == [], "add a line to docs/architecture.md, Files"
+
+
+def test_the_tour_names_nothing_that_is_gone() -> None:
+    assert sorted(set(files_in_the_tour()) - source_files()) == [], "take the line out of docs/architecture.md, Files"
+
+
+def test_no_file_is_in_the_tour_twice() -> None:
+    assert [name for name, count in Counter(files_in_the_tour()).items() if count > 1] == []
+
+
+def test_every_part_has_its_place_in_the_import_rules() -> None:
+    """A part that no layer names may import anything."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = pyproject["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = set(re.findall(r"[\w.]+", " ".join(layers)))
+    parts = {".".join(Path(name).with_suffix("").parts[:2]) for name in source_files() if name.startswith("observer/")}
+    assert sorted(parts - placed - {"observer.__init__"}) == []
+
+
+def test_no_file_is_longer_than_one_can_read_at_once() -> None:
+    """If one grows beyond, split it by what it is about."""
+    lengths = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in source_files()}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_every_page_of_the_docs_can_be_reached_from_the_index() -> None:
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((\w+)\.md\)", index))
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert sorted(pages - linked) == [], "add it to docs/index.md"
+
+
+def test_no_link_within_the_docs_leads_nowhere() -> None:
+    dead = [
+        f"{page.name}: {target}"
+        for page in (ROOT / "docs").glob("*.md")
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_prose_in_the_docs_has_one_sentence_a_line() -> None:
+    """A change of one sentence is then a change of one line."""
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    prose = [line for line in page.splitlines() if line and line[0].isalpha()]
+    assert [line for line in prose if re.search(r"[a-z`)][.!?] [A-Z]", line)] == []
