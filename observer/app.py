@@ -25,6 +25,7 @@ from observer.broker.shard_queue import AmqpShardQueue
 from observer.health import Health
 from observer.metrics import Metrics
 from observer.pipeline.batch import Services
+from observer.pipeline.decode import MAX_BYTES
 from observer.pipeline.rates import RateLedger
 from observer.pipeline.shard import ShardLoop
 from observer.settings import BrokerSettings, PolicySettings, Settings
@@ -64,7 +65,7 @@ def policy_options(settings: PolicySettings) -> PolicyOptions:
         )
         if shape.enabled
         else None,
-        rate_limit=RateLimitOptions() if rate.enabled else None,
+        rate_limit=RateLimitOptions(rate.capacity, rate.refill_per_s) if rate.enabled else None,
         ban=settings.ban.enabled,
         privacy=settings.privacy.enabled,
         extra=settings.extra,
@@ -133,6 +134,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         metrics,
         now_ms,
         settings.broker.dead_letter_after,
+        settings.policies.shape.max_bytes if settings.policies.shape.enabled else MAX_BYTES,
     )
     loops = Shards(
         {shard: await _shard_loop(stack, shard, options, settings.broker, services, metrics) for shard in shards}
@@ -158,7 +160,14 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         _start_part(tasks, "health", health.watch(stop_watching), stop)
         _start_part(tasks, "members", membership.run(), stop)
         shard_tasks = [_start_part(tasks, f"shard {shard}", loop.run(), stop) for shard, loop in loops.loops.items()]
-        _start_part(tasks, "api", serve(api, listener, stop=stop_serving, drain_timeout_s=API_DRAIN_S), stop)
+        serving = serve(
+            api,
+            listener,
+            stop=stop_serving,
+            drain_timeout_s=API_DRAIN_S,
+            trusted_proxies=settings.api.trusted_proxies,
+        )
+        _start_part(tasks, "api", serving, stop)
         ready = tasks.create_task(_announce(health, on_ready))
         await stop.wait()
         ready.cancel()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from observer.broker.base import Incoming, Outcome, Publisher, ShardQueue
 from observer.message import Submission
 from observer.metrics import Metrics
@@ -12,9 +14,11 @@ from observer.pipeline.judge import Plan, judge
 from observer.pipeline.look_up import look_up
 from observer.pipeline.numbering import Numbering
 from observer.pipeline.rates import RateLedger
-from observer.pipeline.settle import Settlement, settle
+from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead, settle
 from observer.store.base import MessageStore
 from policies.chain import PolicyChain
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,16 @@ async def process(
     with metrics.time_stage("judge"):
         numbering = numbering.copy()
         judge(plan, submissions, looked_up, services.policies, numbering, shard)
+        _tell_of_dead(batch, plan, services.dead_letter_after)
     with metrics.time_stage("save"):
         if plan.messages or plan.known:
             await services.store.save(plan.messages, plan.known)
     with metrics.time_stage("publish"):
         unpublished = await publisher.publish(plan.publications) if plan.publications else ()
     with metrics.time_stage("settle"):
-        for index, reason in plan.failed.items():
-            settlement.fail(index, reason, services.dead_letter_after)
+        for index, failure in plan.failed.items():
+            log.error("policy_failed", policy=failure.policy, exc_info=failure)
+            settlement.fail(index, str(failure), services.dead_letter_after)
         for index in {plan.sources[place] for place in unpublished}:
             settlement.fail(index, "the broker refused a copy of it", services.dead_letter_after)
         await settle(queue, settlement)
@@ -91,6 +97,13 @@ def _decode(
         else:
             _refuse(index, decoded, plan, settlement)
     return submissions, settlement
+
+
+def _tell_of_dead(batch: Sequence[Incoming], plan: Plan, dead_letter_after: int) -> None:
+    for index in plan.failed:
+        refusal = refusal_of_dead(batch[index]) if is_last_try(batch[index], dead_letter_after) else None
+        if refusal is not None:
+            plan.refuse(index, refusal)
 
 
 def _refuse(index: int, refused: Refused, plan: Plan, settlement: Settlement) -> None:

@@ -33,4 +33,4 @@ def count(plan: Plan, settlement: Settlement, policies: tuple[str, ...], metrics
             metrics.count_retries(1)
         else:
             metrics.count_messages("dead_lettered")
-            metrics.count_dead_letters("failed" if plan.failed else "invalid")
+            metrics.count_dead_letters("failed" if plan.refusals["failed"] else "invalid")

@@ -33,7 +33,7 @@ class Plan:
     publications: list[Publication] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     """For each publication, the index of the submission that it comes from."""
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, PolicyFailed] = field(default_factory=dict)
     """Submissions that could not be judged: index → why."""
     judgements: list[Judgement] = field(default_factory=list)
     """One for each submission that was judged."""
@@ -101,7 +101,7 @@ def _judge_new(
     try:
         judgement = ask(policies, submission, looked_up)
     except PolicyFailed as failure:
-        plan.failed[index] = str(failure)
+        plan.failed[index] = failure
         return None
     plan.judgements.append(judgement)
     match judgement.verdict:

@@ -1,5 +1,6 @@
 """Look up: everything that the policies of a batch want to know, in one round trip."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ async def look_up(
     repeats = await _find_repeats(store, submissions, shard)
     allowances = {}
     if Fact.RATE in needs:
-        now_s = now_ms / 1000
+        now_s = asyncio.get_running_loop().time()
         allowances = {
             one.message_id: rates.charge(one.app, one.sender, one.message_id, now_s)
             for one in submissions

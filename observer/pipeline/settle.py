@@ -4,9 +4,25 @@ from collections.abc import Sequence
 
 import structlog
 
+from observer import topics
 from observer.broker.base import Incoming, Outcome, ShardQueue
+from observer.message import Refusal
 
 log = structlog.get_logger()
+
+
+def is_last_try(incoming: Incoming, dead_letter_after: int) -> bool:
+    """Whether a failure of this delivery is one too many."""
+    return incoming.attempt >= dead_letter_after
+
+
+def refusal_of_dead(incoming: Incoming) -> Refusal | None:
+    """What the sender of a message is told that is dead-lettered after its last try; None if nobody can be told."""
+    author = topics.author(incoming.routing_key)
+    if author is None:
+        return None
+    reason = "the message could not be processed; the operator has it and can replay it"
+    return Refusal(author.app, author.user, "failed", reason)
 
 
 class Settlement:
@@ -22,8 +38,8 @@ class Settlement:
 
     def fail(self, index: int, reason: str, dead_letter_after: int) -> None:
         """It could not be done: try again later, or give up after so many tries."""
-        is_last = self._batch[index].attempt >= dead_letter_after
-        self.end(index, Outcome.DEAD_LETTER if is_last else Outcome.RETRY, reason)
+        outcome = Outcome.DEAD_LETTER if is_last_try(self._batch[index], dead_letter_after) else Outcome.RETRY
+        self.end(index, outcome, reason)
 
     @property
     def others(self) -> Sequence[tuple[Incoming, Outcome, str]]:

@@ -21,8 +21,10 @@ from observer.broker.base import Incoming, Outcome, Publisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
 from observer.pipeline.batch import Services, process
+from observer.pipeline.count import count
+from observer.pipeline.judge import Plan
 from observer.pipeline.numbering import Numbering
-from observer.pipeline.settle import Settlement, settle
+from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead, settle
 
 log = structlog.get_logger()
 
@@ -190,16 +192,14 @@ class ShardLoop:
         return await self._carry_through(batch[middle:], queue, None, is_repeat=True)
 
     async def _give_up(self, batch: Sequence[Incoming], queue: AmqpShardQueue, reason: str) -> None:
-        settlement = Settlement(batch)
+        plan, settlement = Plan(), Settlement(batch)
         settlement.fail(0, reason, self.services.dead_letter_after)
+        refusal = refusal_of_dead(batch[0])
+        if refusal is not None and is_last_try(batch[0], self.services.dead_letter_after):
+            plan.refuse(0, refusal)
+            await self.publisher.publish(plan.publications)
         await settle(queue, settlement)
-        _, outcome, _ = settlement.others[0]
-        if outcome is Outcome.RETRY:
-            self.services.metrics.count_messages("retried")
-            self.services.metrics.count_retries(1)
-        else:
-            self.services.metrics.count_messages("dead_lettered")
-            self.services.metrics.count_dead_letters("failed")
+        count(plan, settlement, self.services.policies.names, self.services.metrics)
 
     async def _give_back(self, batch: Sequence[Incoming], queue: AmqpShardQueue) -> None:
         with suppress(BrokerUnavailable):  # a lost line gives everything back by itself

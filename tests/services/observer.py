@@ -174,7 +174,7 @@ def running_observer(broker: RunningBroker, directory: Path, **overrides: str) -
     finally:
         if observer.process is not None and observer.process.poll() is None:
             observer.resume()
-            observer.kill()
+            observer.stop()  # in order, so that nothing of this test comes again in the next one
 
 
 @pytest.fixture
