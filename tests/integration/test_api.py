@@ -1,7 +1,10 @@
 """The HTTP API over real sockets: how it is served, and what a request does to the clients on the broker."""
 
 import asyncio
+import os
+import re
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.services.people import Person, connected
 from tests.unit.api.world import World, build_world, new_store
 
 TIMEOUT_S = 20.0
+TOUR = Path(__file__).parents[2] / "docs/api.md"
 
 
 @asynccontextmanager
@@ -221,3 +225,15 @@ def test_a_ban_stops_messages_and_tokens_at_once(observer: RunningObserver) -> N
         assert mallory.wait_for_refusal("banned")["reason"] == "spam"
         assert admin.post("/v1/tokens", json={"user": "mallory"}).json()["code"] == "banned"
         assert admin.get("/v1/conversations", params={"user": "alice"}).json()["conversations"] == []
+
+
+@pytest.mark.broker
+def test_the_tour_in_the_docs_runs_as_it_is_written(observer: RunningObserver) -> None:
+    """Every `sh` block of docs/api.md, in order, in one shell that stops at the first failure."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", TOUR.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    environment = {"PATH": os.environ["PATH"], "API": observer.api_url, "KEY": observer.api_key}
+    script = "set -euo pipefail\n" + "\n".join(blocks)
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for seen in ('"mood":"fine"', '"status":150', '"unread":1', '"unread":0', '"user":"mallory"', "not_authenticated"):
+        assert seen in done.stdout
