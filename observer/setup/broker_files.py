@@ -90,16 +90,19 @@ def render_conf(plan: BrokerPlan, *, directory: str) -> str:
 
 
 def render_advanced(plan: BrokerPlan) -> str:
-    """advanced.config: rabbitmq.conf has no words for a shared key, so with one all keys are named here."""
-    if not _has_shared_key(plan):
-        return "[].\n"
-    keys = ",\n    ".join(f'<<"{key.key_id}">> => {erlang_key(key)}' for key in plan.keys)
+    """advanced.config: what rabbitmq.conf has no words for. With a shared key, that is every signing key."""
+    parts = [template("advanced.config").strip()]
+    if _has_shared_key(plan):
+        parts.append(f"{{rabbitmq_auth_backend_oauth2, [{{key_config, {key_config(plan.keys)}}}]}}")
+    return "[\n" + ",\n".join(parts) + "\n].\n"
+
+
+def key_config(keys: Sequence[BrokerKey]) -> str:
+    """The keys as the OAuth 2 plugin's own setting, an Erlang term; the first one is the default key."""
+    entries = ", ".join(f'<<"{key.key_id}">> => {erlang_key(key)}' for key in keys)
+    algorithms = ", ".join(sorted({'<<"RS256">>' if isinstance(key, PublicKey) else '<<"HS256">>' for key in keys}))
     return (
-        "[{rabbitmq_auth_backend_oauth2, [{key_config, [\n"
-        f'  {{default_key, <<"{plan.keys[0].key_id}">>}},\n'
-        '  {algorithms, [<<"HS256">>, <<"RS256">>]},\n'
-        f"  {{signing_keys, #{{\n    {keys}\n  }}}}\n"
-        "]}]}].\n"
+        f'[{{default_key, <<"{keys[0].key_id}">>}}, {{algorithms, [{algorithms}]}}, {{signing_keys, #{{{entries}}}}}]'
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from subprocess import CalledProcessError
 
 from observer.errors import BrokerUnavailable
-from observer.setup.broker_files import erlang_key
+from observer.setup.broker_files import key_config
 from observer.setup.signing_keys import BrokerKey
 
 RabbitmqctlEval = Callable[[str], str]
@@ -20,13 +20,7 @@ def keys_expression(keys: Sequence[BrokerKey]) -> str:
 
     It prints `ok`. Connections that are open stay open. It holds secrets if one of the keys is a shared one.
     """
-    entries = ", ".join(f'<<"{key.key_id}">> => {erlang_key(key)}' for key in keys)
-    return (
-        "Old = application:get_env(rabbitmq_auth_backend_oauth2, key_config, []), "
-        f'New = [{{default_key, <<"{keys[0].key_id}">>}}, {{signing_keys, #{{{entries}}}}}], '
-        "application:set_env(rabbitmq_auth_backend_oauth2, key_config, New ++ proplists:delete(default_key, "
-        "proplists:delete(signing_keys, Old)))."
-    )
+    return f"application:set_env(rabbitmq_auth_backend_oauth2, key_config, {key_config(keys)})."
 
 
 def hand_over_keys(keys: Sequence[BrokerKey], evaluate: RabbitmqctlEval) -> None:

@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.services.rabbitmq import RunningBroker
 
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 
 def scopes_of(app: str, user: str) -> list[str]:
@@ -139,10 +139,15 @@ def logged_in(broker: RunningBroker, app: str, user: str, *, device: str = "devi
         yield client
 
 
-@asynccontextmanager
-async def observer_channel(broker: RunningBroker) -> AsyncIterator[AbstractChannel]:
-    """A channel with confirms, logged in as the observer is: by its certificate."""
+def observer_url(broker: RunningBroker) -> str:
+    """AMQP address with which the observer logs in: by its certificate."""
     folder = broker.directory
     files = f"cafile={folder}/ca.pem&certfile={folder}/observer.pem&keyfile={folder}/observer.key"
-    async with await connect(f"amqps://127.0.0.1:{broker.amqps_port}/?auth=external&{files}") as connection:
+    return f"amqps://127.0.0.1:{broker.amqps_port}/?auth=external&{files}"
+
+
+@asynccontextmanager
+async def observer_channel(broker: RunningBroker) -> AsyncIterator[AbstractChannel]:
+    """A channel with confirms, logged in as the observer is."""
+    async with await connect(observer_url(broker)) as connection:
         yield await connection.channel()
