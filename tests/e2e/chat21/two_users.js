@@ -27,7 +27,7 @@ function send(name, text) {
 
 // "bye" goes the same way as "hello", after it: once it is there, no second copy of "hello" can still be coming.
 function hasBye(inbox) {
-  return inbox.some((message) => message.text === "bye");
+  return inbox.some(({ message }) => message.text === "bye");
 }
 
 function collect(name, resolve) {
