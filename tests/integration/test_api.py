@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -228,6 +229,7 @@ def test_a_ban_stops_messages_and_tokens_at_once(observer: RunningObserver) -> N
 
 
 @pytest.mark.broker
+@pytest.mark.skipif(shutil.which("curl") is None and "CI" not in os.environ, reason="curl is not installed")
 def test_the_tour_in_the_docs_runs_as_it_is_written(observer: RunningObserver) -> None:
     """Every `sh` block of docs/api.md, in order, in one shell that stops at the first failure."""
     blocks = re.findall(r"^```sh\n(.*?)^```", TOUR.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
