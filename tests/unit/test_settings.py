@@ -169,6 +169,8 @@ class TestErrors:
         "environ",
         [
             {"OBSERVER_STORE": "mongodb://user:hunter2@h/chat"},
+            {"OBSERVER_STORE": "hunter2"},
+            {"OBSERVER_TOKENS__CHAT21": '{"key": ["hunter2"]}'},
             {"OBSERVER_STORE__URL": "hunter2://h"},
             {"OBSERVER_STORE__URL": "mongo://user:hunter2@h/chat"},
             {"OBSERVER_TOKENS__CHAT21__ENABLED": "true", "OBSERVER_TOKENS__CHAT21__KEY": "hunter2"},
