@@ -36,8 +36,12 @@ class _TimeIsUp(Exception):
     type=click.FloatRange(0),
     help="Seconds to wait at the end for what was sent to be accepted.",
 )
-@click.option("--mqtt-url", help="Where the broker is.  [default: public.mqtt_url]")
-@click.option("--api-url", help="Where the HTTP API is.  [default: public.api_url]")
+@click.option(
+    "--mqtt-url", envvar="INBOX_MQTT_URL", show_envvar=True, help="Where the broker is.  [default: public.mqtt_url]"
+)
+@click.option(
+    "--api-url", envvar="INBOX_API_URL", show_envvar=True, help="Where the HTTP API is.  [default: public.api_url]"
+)
 @click.option(
     "--api-key",
     envvar="INBOX_API_KEY",

@@ -78,6 +78,14 @@ def test_two_clients_chat_over_mqtt_and_websocket(stack: Stack) -> None:
     assert (alice.texts(), bob.texts()) == (["ciao", "salve"], ["ciao", "salve"])
 
 
+def test_the_two_chat_lines_work_inside_the_observers_container(stack: Stack) -> None:
+    """`docker compose exec observer observer chat …`: what one says, the other reads."""
+    chat = ("exec", "-T", "observer", "observer", "chat")
+    stack.compose(*chat, "--user", "grace", "--to", "heidi", said="Good morning\n")
+    read = stack.compose(*chat, "--user", "heidi", "--to", "grace", "--seconds", "2")
+    assert "Good morning" in read
+
+
 def test_sigterm_ends_the_observer_with_0_and_what_comes_meanwhile_waits(stack: Stack) -> None:
     carol, dave = stack.person("carol"), stack.person("dave")
     texts = [str(number) for number in range(40)]

@@ -46,15 +46,18 @@ class Stack:
         """Published HTTP API."""
         return f"http://127.0.0.1:{self.ports[2]}"
 
-    def compose(self, *arguments: str) -> str:
-        """Run `docker compose` on this project and return what it prints; fails the test with its error output."""
+    def compose(self, *arguments: str, said: str = "") -> str:
+        """Run `docker compose` on this project, with `said` as its input, and return what it prints.
+
+        Fails the test with the command's error output.
+        """
         names = ("MQTT_PORT", "WEBSOCKET_PORT", "API_PORT")
         ports = dict(zip(names, map(str, self.ports), strict=True))
         done = subprocess.run(
             ["docker", "compose", "--project-name", self.name, *arguments],
             cwd=ROOT,
             env=dict(os.environ) | ports,
-            stdin=subprocess.DEVNULL,
+            input=said,
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,
