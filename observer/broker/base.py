@@ -17,7 +17,6 @@ class Outcome(Enum):
     DONE = "done"  # acknowledged: stored and shown, or refused and told
     RETRY = "retry"  # tried again later, by the broker, with a growing delay
     DEAD_LETTER = "dead_letter"  # parked where an operator can list, read and replay it
-    GIVE_BACK = "give_back"  # not begun: another process may have it at once; does not count as a try
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,11 @@ class Publisher(Protocol):
 
 
 class ShardQueue(Protocol):
-    """The consuming end of one shard queue."""
+    """The consuming end of one shard queue.
+
+    Leaving it closes the line, and that is the only way to give deliveries back in order: at a basic.cancel the broker
+    starts the next consumer at once, behind what this one still holds. It counts one try for each delivery in hand.
+    """
 
     @property
     def is_lost(self) -> bool:
@@ -67,10 +70,6 @@ class ShardQueue(Protocol):
 
     def interrupt(self) -> None:
         """Let a waiting `receive`, and every later one, return nothing."""
-        ...
-
-    async def stop(self) -> None:
-        """Take no more from the broker, and give back what was not received yet."""
         ...
 
     async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from aiormq.exceptions import AMQPError
 
@@ -19,10 +19,6 @@ from observer.message import Publication
 
 async def _passed_by(_: object) -> None:
     """What the library would call with deliveries; the lane takes them all before it."""
-
-
-class _Encode(Protocol):
-    def __call__(self, channel: int, tag: int, *, multiple: bool) -> bytes: ...
 
 
 def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> Incoming:
@@ -126,19 +122,6 @@ class AmqpShardQueue:
                 await self._park_then_acknowledge(deliveries, reason, is_dead=False)
             case Outcome.DEAD_LETTER:
                 await self._park_then_acknowledge(deliveries, reason, is_dead=True)
-            case Outcome.GIVE_BACK:
-                await self._give_back(deliveries)
-
-    async def stop(self) -> None:
-        """Take no more from the broker, and give back what was not received yet."""
-        line = self._open_line()
-        try:
-            await line.channel.basic_cancel(f"shard-{self._shard}")
-        except (AMQPError, OSError) as error:
-            raise BrokerUnavailable(f"cannot stop consuming: {error}") from error
-        rest = list(self._waiting)
-        self._waiting.clear()
-        await self._give_back(rest)
 
     async def _park_then_acknowledge(self, deliveries: Sequence[Incoming], reason: str, *, is_dead: bool) -> None:
         """A copy with its history in the headers, confirmed; only then is the original let go."""
@@ -160,12 +143,6 @@ class AmqpShardQueue:
         await self._acknowledge(deliveries)
 
     async def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
-        await self._answer(deliveries, wire.encode_ack)
-
-    async def _give_back(self, deliveries: Sequence[Incoming]) -> None:
-        await self._answer(deliveries, wire.encode_requeue)
-
-    async def _answer(self, deliveries: Sequence[Incoming], encode: _Encode) -> None:
         """One frame for all of them where no older delivery is still open, else a frame each."""
         if not deliveries:
             return
@@ -173,9 +150,9 @@ class AmqpShardQueue:
         self._unsettled.difference_update(tags)
         line = self._open_line()
         if not self._unsettled or min(self._unsettled) > tags[-1]:
-            await line.write(encode(CHANNEL, tags[-1], multiple=True))
+            await line.write(wire.encode_ack(CHANNEL, tags[-1], multiple=True))
         else:
-            await line.write(b"".join(encode(CHANNEL, tag, multiple=False) for tag in tags))
+            await line.write(b"".join(wire.encode_ack(CHANNEL, tag, multiple=False) for tag in tags))
 
     def _open_line(self) -> Line:
         if self._lost is not None:

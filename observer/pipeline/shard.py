@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from observer.broker.base import Incoming, Outcome, Publisher
+from observer.broker.base import Incoming, Publisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
 from observer.pipeline.batch import Services, process
@@ -107,7 +107,6 @@ class ShardLoop:
             log.info("shard_opened", prefetch=prefetch)
             try:
                 await self._take_batches(queue)
-                await queue.stop()
             finally:
                 self._queue = None
                 self.services.metrics.set_shard_active(self.shard, False)
@@ -170,8 +169,7 @@ class ShardLoop:
                 if queue.is_lost:
                     raise BrokerUnavailable(str(error)) from error
                 if loop.time() > given_up_s or self._is_stopping.is_set():
-                    await self._give_back(batch, queue)
-                    raise
+                    raise  # leaving the queue gives everything back, in order
                 log.warning("batch_waits", reason=str(error), messages=len(batch), tries=tries)
             except (ShardLost, ConfigError):
                 raise
@@ -200,11 +198,6 @@ class ShardLoop:
             await self.publisher.publish(plan.publications)
         await settle(queue, settlement)
         count(plan, settlement, self.services.policies.names, self.services.metrics)
-
-    async def _give_back(self, batch: Sequence[Incoming], queue: AmqpShardQueue) -> None:
-        with suppress(BrokerUnavailable):  # a lost line gives everything back by itself
-            await queue.settle(batch, Outcome.GIVE_BACK)
-            await queue.stop()
 
     def _note_poison(self, queue: AmqpShardQueue) -> None:
         """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,13 @@ class RunningObserver:
             assert self.process is not None
             assert self.process.poll() is None, f"the observer ended with {self.process.returncode}: {self.log()}"
             assert time.monotonic() < deadline, f"the observer is not ready: {self.log()}"
+            time.sleep(0.05)
+
+    def wait_until(self, is_true: Callable[[], bool], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait for something that this observer tells about itself."""
+        deadline = time.monotonic() + timeout_s
+        while not is_true():
+            assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}: {self.log()[-4000:]}"
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
