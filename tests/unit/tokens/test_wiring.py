@@ -1,0 +1,72 @@
+"""From settings to token parts: what cannot work is said with its key."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from observer.errors import ConfigError
+from observer.settings import Settings
+from observer.tokens.base import CallerRole, Profile
+from observer.tokens.wiring import build_issuer, build_tokens
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def settings_of(folder: Path, tokens: dict[str, Any] | None = None, **others: Any) -> Settings:
+    return Settings.model_validate({"tokens": {"keys_dir": folder, **(tokens or {})}, **others})
+
+
+async def test_every_setting_reaches_the_part_it_is_for(folder: Path) -> None:
+    api_key = {"app": "shop", "role": "admin", "sha256": hashlib.sha256(b"secret").hexdigest()}
+    settings = settings_of(
+        folder,
+        {"ttl_s": 120, "audience": "chat", "chat21": {"enabled": True, "key": KEY, "key_id": "k", "app": "old"}},
+        broker={"vhost": "v"},
+        identity={"api_keys": {"backend": api_key}},
+    )
+    issuer, identifier = build_tokens(settings)
+    issued = issuer.issue("shop", "alice")
+    claims = jwt.decode(issued.token, options={"verify_signature": False})
+    assert (claims["aud"], claims["exp"] - claims["iat"]) == ("chat", 120)
+    assert issued.scopes[0] == "chat.configure:v/mqtt-subscription-alice.*"
+    old = issuer.issue("old", "bob", profile=Profile.CHAT21)
+    assert jwt.get_unverified_header(old.token)["kid"] == "k"
+    assert (await identifier.identify("secret")).role is CallerRole.ADMIN
+    assert (await identifier.identify(old.token)).app == "old"
+
+
+async def test_an_issuer_with_a_shared_key_is_believed(folder: Path) -> None:
+    trusted = {"app": "shop", "algorithms": ["HS256"], "shared_key": KEY}
+    _, identifier = build_tokens(settings_of(folder, identity={"issuers": {"shop": trusted}}))
+    caller = await identifier.identify(jwt.encode({"sub": "alice", "exp": 4_000_000_000}, KEY, "HS256"))
+    assert (caller.app, caller.user) == ("shop", "alice")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "wrong"),
+    [
+        ({"shared_key": KEY}, "shared_key and HS256 in algorithms go together"),
+        ({"algorithms": ["HS256"]}, "shared_key and HS256 in algorithms go together"),
+        ({"algorithms": ["HS256"], "shared_key": "short"}, r"shared_key has 5 bytes"),
+        ({}, "jwks_url and RS256 in algorithms go together"),
+        ({"algorithms": ["HS256"], "shared_key": KEY, "jwks_url": "https://x"}, "jwks_url and RS256"),
+        ({"jwks_url": "http://id.example.com"}, "neither an https address"),
+    ],
+    ids=repr,
+)
+def test_an_issuer_without_the_right_key_stops_the_start(folder: Path, trusted: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ConfigError, match=rf"identity\.issuers\.shop.*{wrong}"):
+        build_tokens(settings_of(folder, identity={"issuers": {"shop": {"app": "shop", **trusted}}}))
+
+
+def test_a_weak_chat21_key_stops_the_start(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tokens\.chat21\.key"):
+        build_issuer(settings_of(folder, {"chat21": {"enabled": True, "key": "tokenKey"}}))
+
+
+def test_missing_keys_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="observer setup"):
+        build_issuer(settings_of(tmp_path))
