@@ -127,11 +127,11 @@ class DeadLetters:
         await self._publisher.__aexit__(kind, error, trace)
         if self._line is None:
             return
-        if self._letters and self._lost is None:
-            # Handed back one and all: just hanging up would count as a failed delivery of each of them.
-            frames = (wire.encode_requeue(CHANNEL, one.tag, multiple=False) for one in self._letters)
-            await self._line.write(b"".join(frames))
-        await self._line.close()
+        try:
+            if self._lost is None:
+                await self._give_back(self._line)
+        finally:
+            await self._line.close()
 
     async def read(self, limit: int) -> tuple[Sequence[DeadLetter], int]:
         """Up to `limit` messages from the head of the queue, and how many it holds. Raises BrokerUnavailable."""
@@ -170,6 +170,14 @@ class DeadLetters:
         """Take it out of the queue for good."""
         await self._open_line().write(wire.encode_ack(CHANNEL, letter.tag, multiple=False))
         self._letters.remove(letter)
+
+    async def _give_back(self, line: Line) -> None:
+        """Hand back what is left: just hanging up would count as a failed delivery of each (rabbitmq-facts, 8)."""
+        await line.write(b"".join(wire.encode_requeue(CHANNEL, one.tag, multiple=False) for one in self._letters))
+        try:
+            await line.channel.basic_qos(prefetch_count=1)  # an answer to it means that all before it was read
+        except (AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"lost the line to {names.DEAD_QUEUE}: {error}") from error
 
     async def _is_more_coming(self) -> bool:
         self._arrived.clear()

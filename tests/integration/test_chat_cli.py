@@ -1,0 +1,160 @@
+"""`observer chat` with its input piped in, against a running observer."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.services.observer import API_KEY, RunningObserver
+from tests.services.people import Person, connected
+
+pytestmark = pytest.mark.broker
+TIMEOUT_S = 60
+
+
+def command(user: str, peer: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "observer", "chat", "--user", user, "--to", peer, *arguments]
+
+
+def chat(
+    observer: RunningObserver, user: str, peer: str, *arguments: str, said: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(user, peer, *arguments),
+        env=dict(observer.environment),
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+
+
+@contextmanager
+def staying(observer: RunningObserver, user: str, peer: str) -> Iterator["subprocess.Popen[str]"]:
+    """A chat whose input stays open."""
+    process = subprocess.Popen(
+        command(user, peer),
+        env=dict(observer.environment) | {"PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the chat ended without saying {text!r}")
+
+
+def said_by(process: "subprocess.Popen[str]", text: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(text + "\n")
+    process.stdin.flush()
+
+
+def test_piped_lines_are_sent_and_shown_with_a_mark_when_accepted(observer: RunningObserver) -> None:
+    finished = chat(observer, "alice", "bob", said="first\n\nsecond\n")
+    assert finished.returncode == 0, finished.stderr
+    shown = finished.stdout.splitlines()
+    assert [line[9:] for line in shown] == ["alice: first ✓", "alice: second ✓"]
+
+
+def test_what_was_missed_is_shown_and_counted_as_new_once(observer: RunningObserver) -> None:
+    chat(observer, "alice", "bob", said="are you there?\n")
+    first = chat(observer, "bob", "alice")
+    assert "alice: are you there?" in first.stdout
+    assert "0 earlier messages, 1 new" in first.stderr
+    second = chat(observer, "bob", "alice")
+    assert "1 earlier messages, 0 new" in second.stderr
+
+
+def test_a_token_can_come_from_the_api_with_an_api_key(observer: RunningObserver) -> None:
+    environment = dict(observer.environment) | {"OBSERVER_TOKENS__KEYS_DIR": "/nowhere", "INBOX_API_KEY": API_KEY}
+    finished = subprocess.run(
+        command("carol", "bob"), env=environment, input="hi\n", capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "carol: hi ✓" in finished.stdout
+
+
+def test_a_wrong_api_key_gets_the_apis_own_reason(observer: RunningObserver) -> None:
+    finished = chat(observer, "carol", "bob", "--api-key", "wrong", said="hi\n")
+    assert finished.returncode == 1
+    assert "gives no token" in finished.stderr
+    assert "wrong" not in finished.stderr.replace("--", "")
+
+
+def test_a_refused_message_is_told_with_its_reason(observer: RunningObserver) -> None:
+    finished = chat(observer, "alice", "bob", said="x" * 30_000 + "\nfine\n")
+    assert finished.returncode == 1
+    assert "✗ not sent" in finished.stdout
+    assert "alice: fine ✓" in finished.stdout
+    assert "1 messages were refused" in finished.stderr
+
+
+def test_messages_come_in_live_and_cannot_steer_the_terminal(observer: RunningObserver) -> None:
+    alice = Person(observer.issue("alice"), observer.mqtt_port)
+    with staying(observer, "bob", "alice") as process, connected(alice):
+        said_by(process, "ready")
+        read_until(process, "bob: ready ✓")
+        alice.send("bob", "red \x1b[31m alert\x07")
+        assert read_until(process, "alert").rstrip("\n").endswith("alice: red \ufffd[31m alert\ufffd")
+
+
+def test_a_message_from_somebody_else_says_how_to_answer(observer: RunningObserver) -> None:
+    carol = Person(observer.issue("carol"), observer.mqtt_port)
+    with staying(observer, "bob", "alice") as process, connected(carol):
+        said_by(process, "ready")
+        read_until(process, "bob: ready ✓")
+        carol.send("bob", "psst")
+        assert "carol (to answer: --to carol): psst" in read_until(process, "psst")
+
+
+def test_after_a_broken_line_the_chat_comes_back_and_shows_what_it_missed(observer: RunningObserver) -> None:
+    with staying(observer, "dora", "alice") as process:
+        said_by(process, "ready")
+        read_until(process, "dora: ready ✓")
+        observer.broker.rabbitmqctl("close_all_user_connections", "dora", "test")
+        read_until(process, "connection lost")
+        chat(observer, "alice", "dora", said="while you were away\n")
+        read_until(process, "alice: while you were away")
+
+
+def test_ids_outside_the_alphabet_are_refused_at_once(observer: RunningObserver) -> None:
+    finished = chat(observer, "alice", "b/ob", said="hi\n")
+    assert finished.returncode == 2
+    assert "--to" in finished.stderr
+
+
+def test_a_missing_broker_and_a_missing_api_are_told_plainly(observer: RunningObserver) -> None:
+    finished = chat(observer, "alice", "bob", "--mqtt-url", "mqtt://127.0.0.1:1", said="hi\n")
+    assert finished.returncode == 3
+    assert "no MQTT broker at 127.0.0.1:1" in finished.stderr
+    finished = chat(observer, "alice", "bob", "--api-url", "http://127.0.0.1:1", said="hi\n")
+    assert finished.returncode == 0
+    assert "no history: no answer from http://127.0.0.1:1" in finished.stderr
+
+
+def test_a_chat_in_which_nothing_is_accepted_ends_with_a_failure(observer: RunningObserver) -> None:
+    observer.pause()
+    finished = chat(observer, "alice", "bob", "--wait", "1", "--api-url", "http://127.0.0.1:1", said="hi\n")
+    observer.resume()
+    assert finished.returncode == 3
+    assert "1 messages were not accepted within 1 s" in finished.stderr
+
+
+def test_seconds_keep_the_chat_open_after_the_end_of_the_input(observer: RunningObserver) -> None:
+    finished = chat(observer, "alice", "bob", "--seconds", "0.2", said="hi\n")
+    assert finished.returncode == 0, os.linesep.join((finished.stdout, finished.stderr))
