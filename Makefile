@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: help setup run test test-all lint fmt docs clean
+.PHONY: help setup run test test-all image lint fmt docs clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,3 +51,9 @@ docs: setup ## Write the pages that are made from the code
 
 test: setup ## The suite that this machine can run; says what it skipped and why
 	$(BIN)/pytest
+
+test-all: setup ## The whole suite: what cannot run here is a failure
+	OBSERVER_TEST_REQUIRE=rabbitmq,mongo,docker,node $(BIN)/pytest
+
+image: ## The container image, inbox-observer
+	docker build --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" --tag inbox-observer .

@@ -1,7 +1,7 @@
 """A private RabbitMQ with our full set-up, on free loopback ports.
 
 In this order: the programs in the folder that `OBSERVER_TEST_RABBITMQ_BIN` names; a container where a Docker engine
-answers; the RabbitMQ that is installed on this machine.
+answers; the RabbitMQ that is installed on this machine, or that is installed now, as root on Debian or Ubuntu.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pytest
 
+from observer.local.install import can_install, install_rabbitmq
 from observer.local.node import Node, NodePlan
 from observer.local.ports import free_ports
 from observer.local.programs import Programs, find_programs, launch_programs
@@ -185,6 +186,9 @@ def local_programs() -> Programs | None:
     if BIN_VARIABLE not in os.environ and containers_wanted():
         return None
     programs = find_programs(os.environ, variable=BIN_VARIABLE)
+    if programs is None and can_install():  # as `make run` does on such a machine
+        install_rabbitmq(print)
+        programs = find_programs(os.environ, variable=BIN_VARIABLE)
     if programs is None:
         missing("rabbitmq", f"no RabbitMQ: install rabbitmq-server, or name the folder of another in {BIN_VARIABLE}")
     return programs
