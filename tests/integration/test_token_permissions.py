@@ -31,12 +31,12 @@ from observer.tokens.keys import KeyStore, SigningKey, read_ring
 from observer.tokens.rotation import confirm_next, rotate_keys
 from observer.tokens.scopes import chat21_scopes, standard_scopes
 from tests.integration.attempts import Login, allowed, line, login_of, may_connect, may_publish, may_subscribe
+from tests.integration.foreign import APP, foreign_filters, foreign_topics
 from tests.services.broker_clients import observer_channel
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
 
-APP, OTHER_APP = "perm", "perm-2"
 PAIRS = [("alice", "bob"), ("a", "a-b"), ("a-b", "a"), ("a", "ab"), ("ab", "a"), ("_", "-")]
 """Attacker and victim; ids that begin with one another are what a loose pattern lets through."""
 
@@ -96,63 +96,6 @@ async def publish(broker: RunningBroker, routing_key: str) -> None:
     async with observer_channel(broker) as channel:
         exchange = await channel.get_exchange("amq.topic", ensure=False)
         await exchange.publish(Message(b"{}", delivery_mode=2), routing_key, mandatory=False)
-
-
-def foreign_filters(me: str, other: str) -> list[str]:
-    """Filters that could show something that is not `me`'s."""
-    return [
-        "#",
-        "+/#",
-        "apps/#",
-        f"apps/{APP}/#",
-        "apps/+/users/#",
-        f"apps/{APP}/users/#",
-        f"apps/{APP}/users/+/#",
-        f"apps/+/users/{me}/#",
-        f"+/+/+/{me}/#",
-        f"apps/{APP}/users/{other}/#",
-        f"apps/{APP}/users/{other}/messages/{me}/clientadded",
-        f"apps/{APP}/users/{me}",
-        f"apps/{APP}/+/{me}/#",
-        f"apps/{OTHER_APP}/users/{me}/#",
-        f"apps/{APP}/outgoing/#",
-        f"apps/{APP}/outgoing/users/{other}/#",
-        f"apps/{APP}/outgoing/users/{me}/#",
-        "observer/#",
-        f"apps/observer/{APP}/users/{me}/#",
-        f"$share/group/apps/{APP}/users/{other}/#",
-        f"/apps/{APP}/users/{me}/#",
-        "chat.in.0",
-    ]
-
-
-def foreign_topics(me: str, other: str) -> list[str]:
-    """Topics by which `me` could forge something."""
-    return [
-        f"apps/{APP}/outgoing/users/{other}/messages/{me}/outgoing",
-        f"apps/{APP}/outgoing/users/{me}",
-        f"apps/{OTHER_APP}/outgoing/users/{me}/messages/{other}/outgoing",
-        *(
-            f"apps/{APP}/users/{owner}/{below}"
-            for owner in (me, other)
-            for below in (
-                f"messages/{other}/clientadded",
-                f"messages/{other}/m-1/clientupdated",
-                f"messages/{other}/m-1/update",
-                f"conversations/{other}/clientdeleted",
-                f"conversations/{other}/archive",
-                "groups/update",
-                "presence/x",
-                "refused",
-            )
-        ),
-        f"apps/observer/{APP}/users/{other}/messages/{me}/persist",
-        f"apps/observer/{APP}/groups/update",
-        f"observer/webhook/apps/{APP}/message_deliver",
-        "chat.in.0",
-        "chat.dead",
-        "dead",
-    ]
 
 
 @pytest.mark.parametrize(("me", "other"), PAIRS)
