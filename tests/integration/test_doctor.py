@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from observer.cli import main
+from observer.doctor.finding import Level
+from observer.doctor.store import check_store
+from observer.settings import StoreSettings
 from tests.services.observer import RunningObserver, environment_of
 from tests.services.ports import free_port
 from tests.services.rabbitmq import RunningBroker
-
-pytestmark = pytest.mark.broker
 
 
 def doctor(environment: Mapping[str, str]) -> tuple[int, dict[str, list[dict[str, Any]]]]:
@@ -33,6 +35,7 @@ def levels(findings: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     return {check: min((one["level"] for one in found), key=worst_first.index) for check, found in findings.items()}
 
 
+@pytest.mark.broker
 def test_a_set_up_that_runs_is_well(observer: RunningObserver) -> None:
     status, findings = doctor(observer.environment)
 
@@ -43,6 +46,7 @@ def test_a_set_up_that_runs_is_well(observer: RunningObserver) -> None:
     assert {check: found[check] for check in well} == dict.fromkeys(well, "ok")
 
 
+@pytest.mark.broker
 def test_before_the_observer_runs_only_that_is_missing(broker: RunningBroker, tmp_path: Path) -> None:
     status, findings = doctor(environment_of(broker, tmp_path))
 
@@ -51,6 +55,7 @@ def test_before_the_observer_runs_only_that_is_missing(broker: RunningBroker, tm
     assert "start it: `observer run`" in findings["HTTP API"][0]["remedy"]
 
 
+@pytest.mark.broker
 def test_more_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tmp_path: Path) -> None:
     environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SHARDS=str(broker.shards + 1))
     status, findings = doctor(environment)
@@ -58,6 +63,7 @@ def test_more_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tmp
     assert findings["topology"][0]["text"] == f"not there: queue chat.in.{broker.shards}"
 
 
+@pytest.mark.broker
 def test_fewer_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tmp_path: Path) -> None:
     environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SHARDS=str(broker.shards - 1))
     status, findings = doctor(environment)
@@ -65,12 +71,14 @@ def test_fewer_shards_here_than_on_the_broker_is_found(broker: RunningBroker, tm
     assert "read by nobody" in findings["topology"][0]["text"]
 
 
+@pytest.mark.broker
 def test_a_broker_that_does_not_answer_is_found(broker: RunningBroker, tmp_path: Path) -> None:
     status, findings = doctor(environment_of(broker, tmp_path, OBSERVER_BROKER__PORT=str(free_port())))
     assert status == 1
     assert "no AMQP greeting" in findings["broker"][0]["text"]
 
 
+@pytest.mark.broker
 def test_a_port_that_speaks_something_else_is_found(broker: RunningBroker, tmp_path: Path) -> None:
     environment = environment_of(broker, tmp_path, OBSERVER_BROKER__PORT=str(broker.mqtts_port))
     status, findings = doctor(environment)
@@ -78,8 +86,22 @@ def test_a_port_that_speaks_something_else_is_found(broker: RunningBroker, tmp_p
     assert levels(findings)["broker"] == "failed"
 
 
+@pytest.mark.broker
 def test_a_broker_certificate_of_another_authority_is_found(broker: RunningBroker, tmp_path: Path) -> None:
     environment = environment_of(broker, tmp_path, OBSERVER_BROKER__SERVER_NAME="elsewhere.example")
     status, findings = doctor(environment)
     assert status == 1
     assert "elsewhere.example" in findings["broker"][0]["text"]
+
+
+@pytest.mark.mongo
+async def test_a_mongodb_that_answers_is_well(mongo_url: str) -> None:
+    finding = await check_store(StoreSettings(url=SecretStr(mongo_url)), is_observer_running=False)
+    assert finding.level is Level.OK, finding
+
+
+async def test_a_mongodb_that_does_not_answer_is_found_without_a_word_about_its_password() -> None:
+    url = SecretStr(f"mongodb://observer:hunter2@127.0.0.1:{free_port()}/chat")
+    finding = await check_store(StoreSettings(url=url, timeout_s=1.0), is_observer_running=False)
+    assert finding.level is Level.FAILED
+    assert "hunter2" not in finding.text
