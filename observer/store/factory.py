@@ -6,6 +6,7 @@ from observer.errors import ConfigError
 from observer.store.base import Store
 from observer.store.mongo import MongoStore
 from observer.store.sqlite import SqliteStore
+from observer.topics import shown
 
 _SQLITE = "sqlite:///"
 
@@ -14,14 +15,13 @@ def open_store(url: str, timeout_s: float) -> Store:
     """The store that `url` names; call its `open()` before anything else.
 
     `sqlite:///relative/path`, `sqlite:////absolute/path`, `mongodb://…/database`, `mongodb+srv://…/database`.
-    Raises ConfigError for anything else; its text shows the scheme only, since the rest may hold a password.
+    Raises ConfigError for anything else; its text shows what stands before the colon only, since the rest may hold a password.
     """
     if url.startswith(("mongodb://", "mongodb+srv://")):
         return MongoStore(url, timeout_s)
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return SqliteStore(Path(url.removeprefix(_SQLITE)), timeout_s)
-    scheme = url.partition(":")[0] if ":" in url else ""
+    scheme = url.partition(":")[0]
     raise ConfigError(
-        f"store.url: {scheme[:20]!r} followed by what it is names no store; "
-        "use sqlite:///path/to/file or mongodb://host/database"
+        f"store.url: {shown(scheme)} names no store; use sqlite:///path/to/file or mongodb://host/database"
     )

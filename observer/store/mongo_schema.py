@@ -73,13 +73,13 @@ async def _make_indexes(collection: Collection, indexes: Sequence[IndexModel]) -
     except OperationFailure as error:
         if error.code in (85, 86):  # IndexOptionsConflict, IndexKeySpecsConflict
             raise ConfigError(
-                f"store.url: an index of collection {collection.full_name} differs from ours, drop it: {str(error)[:200]}"
+                f"store.url: an index of {collection.full_name} differs from ours; drop it ({str(error)[:200]})"
             ) from error
         raise
     for index in indexes:
         name = index.document["name"]
         if name not in found or bool(found[name].get("unique")) != bool(index.document.get("unique")):
-            raise ConfigError(f"store.url: index {name} of collection {collection.full_name} is not as ours; drop it")
+            raise ConfigError(f"store.url: index {name} of {collection.full_name} differs from ours; drop it")
 
 
 async def _begin(_: Collections) -> None:

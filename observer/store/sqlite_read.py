@@ -87,6 +87,7 @@ def history(
     )"""  # noqa: S608
     threads = dict.fromkeys((one, other, sole) for one, other in ((owner, peer), (peer, owner)) for sole in ("", owner))
     picked = " UNION ALL ".join([branch] * len(threads))
+    # CROSS JOIN: SQLite keeps the order of the left side.
     rows = connection.execute(
         f"SELECT {_MESSAGE} FROM ({picked} {by_position}) AS picked CROSS JOIN messages AS m ON m.place = picked.place",  # noqa: S608
         [value for thread in threads for value in (app, *thread, *bounds)],

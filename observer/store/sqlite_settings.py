@@ -88,7 +88,7 @@ def blocked(connection: sqlite3.Connection, app: str, owner: str, *, after: str,
     """Whom an owner has blocked."""
     rows = connection.execute(
         """
-        SELECT peer, blocked_since_ms FROM peers
+        SELECT peer, blocked_since_ms FROM peers INDEXED BY peers_blocked
         WHERE app = ? AND owner = ? AND peer > ? AND blocked_since_ms IS NOT NULL ORDER BY peer LIMIT ?
         """,
         (app, owner, after, limit),
@@ -101,7 +101,7 @@ def contacts(connection: sqlite3.Connection, app: str, owner: str, *, after: str
     rows = connection.execute(
         """
         SELECT peer, min(coalesce(contact_since_ms, written_since_ms), coalesce(written_since_ms, contact_since_ms))
-        FROM peers WHERE app = ? AND owner = ? AND peer > ?
+        FROM peers INDEXED BY peers_contacts WHERE app = ? AND owner = ? AND peer > ?
         AND (contact_since_ms IS NOT NULL OR written_since_ms IS NOT NULL) ORDER BY peer LIMIT ?
         """,
         (app, owner, after, limit),

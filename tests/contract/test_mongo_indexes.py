@@ -17,8 +17,10 @@ from tests.contract.messages import APP, NOW_MS, make_message
 pytestmark = pytest.mark.mongo
 HERE = Position(NOW_MS + 50, "x")
 OPERATIONS: dict[str, Callable[[MongoStore], Awaitable[object]]] = {
-    "save": lambda s: s.save([make_message(offset=900)], [make_message(offset=0)]),
-    "save again": lambda s: s.save([make_message(offset=0), make_message(offset=901)], []),
+    "save": lambda s: s.save(
+        [make_message(name, "bob", offset=n) for n, name in enumerate("zxy", 900)], [make_message()]
+    ),
+    "save again": lambda s: s.save([make_message(offset=0), make_message(offset=903)], []),
     "shard_position": lambda s: s.shard_position(0),
     "look_up": lambda s: s.look_up(
         Query(
@@ -118,6 +120,27 @@ def assert_indexed(client: MongoClient[dict[str, Any]], command: dict[str, Any],
             assert [list(delete["q"]) for delete in command["deletes"]] == [["_id"]]
         case other:
             assert other == "insert", operation
+
+
+async def test_the_indexes_that_bound_what_is_read_are_there(mongo_url: str) -> None:
+    """Which of them a server takes is its planner's affair, and changes with what is stored."""
+    store = MongoStore(mongo_url)
+    await store.open()
+    await store.close()
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        database = client.get_default_database()
+        found = {
+            (collection, name, tuple(index["key"]), index.get("unique", False))
+            for collection in ("messages", "peers", "settings")
+            for name, index in database[collection].index_information().items()
+            if name != "_id_"
+        }
+    assert found == {
+        ("messages", "place", (("place", 1),), True),
+        ("messages", "timeline", (("owners", 1), ("place", 1)), False),
+        ("messages", "thread", (("thread", 1), ("timestamp_ms", 1), ("_id", 1)), False),
+        ("peers", "last", (("owner", 1), ("last.ms", -1), ("last.id", -1)), False),
+    }
 
 
 async def test_a_command_without_an_index_would_be_noticed(mongo_url: str) -> None:

@@ -93,13 +93,17 @@ async def test_of_two_writers_that_save_at_once_one_loses_the_shard(store: Store
 async def test_one_message_saved_through_two_shards_stays_the_first_one(store: Store) -> None:
     """A client may reuse its id for another recipient, whose shard is another: the id decides, nothing dangles."""
     first = make_message("alice", "bob", shard=0, offset=0, message_id="same")
-    second = make_message("alice", "carol", shard=1, offset=0, message_id="same")
-    beside = make_message("dave", "carol", shard=1, offset=1)
+    earlier = make_message("alice", "carol", shard=1, offset=0)
+    second = make_message("alice", "carol", shard=1, offset=1, message_id="same")
+    beside = make_message("dave", "carol", shard=1, offset=2)
     await store.save([first], [])
+    await store.save([earlier], [])
     await store.save([second, beside], [])
     assert await stored(store, first) == [first]
-    assert (await store.timeline(APP, "carol", {}, 10)).messages == (beside,)
-    assert await store.conversation(APP, "carol", "alice") is None
+    assert (await store.timeline(APP, "carol", {}, 10)).messages == (earlier, beside)
+    row = await store.conversation(APP, "carol", "alice")
+    assert row is not None
+    assert row.last_message == earlier
 
 
 async def test_known_messages_move_their_conversations(store: Store) -> None:
