@@ -15,7 +15,7 @@ def open_store(url: str, timeout_s: float) -> Store:
     """The store that `url` names; call its `open()` before anything else.
 
     `sqlite:///relative/path`, `sqlite:////absolute/path`, `mongodb://…/database`, `mongodb+srv://…/database`.
-    Raises ConfigError for anything else; its text shows what stands before the colon only, since the rest may hold a password.
+    Raises ConfigError for anything else; its text repeats what is before the colon only: the rest may hold a password.
     """
     if url.startswith(("mongodb://", "mongodb+srv://")):
         return MongoStore(url, timeout_s)

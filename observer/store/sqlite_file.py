@@ -72,7 +72,7 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 def opening_error(error: sqlite3.Error, path: Path) -> ConfigError | StoreUnavailable:
     """What to raise when the file cannot be opened."""
-    if error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):  # the rest is detail
         return ConfigError(
             f"store.url: {path} is damaged or no SQLite database ({error}); restore a backup or name another path"
         )

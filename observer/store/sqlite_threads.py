@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
@@ -25,17 +26,16 @@ class ReadThreads:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._connect = connect
-        self._pool = ThreadPoolExecutor(count, "sqlite-read", self._prepare)
-
-    def _prepare(self) -> None:
-        self._local.connection = self._connect()
-        self._connections.append(self._local.connection)
+        self._pool = ThreadPoolExecutor(count, "sqlite-read")
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `work(connection)` on one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, work)
 
     def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+            self._connections.append(self._local.connection)
         return work(self._local.connection)
 
     def close(self) -> None:
@@ -87,14 +87,20 @@ def commit_together(connection: sqlite3.Connection, works: Sequence[Work]) -> Se
     One that fails is undone alone. If the transaction fails, nothing is done, and all get that error.
     """
     try:
+        _roll_back(connection)  # again, if it failed the last time
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_attempt(connection, work) for work in works]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):
+            _roll_back(connection)
         return [error] * len(works)
     return outcomes
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _attempt(connection: sqlite3.Connection, work: Work) -> object:

@@ -87,6 +87,14 @@ def test_a_commit_that_fails_fails_for_all_and_the_next_one_works(connection: sq
     assert commit_together(connection, [inserting(1)]) == [1]
 
 
+def test_a_transaction_that_was_left_open_is_ended_first(connection: sqlite3.Connection) -> None:
+    """As when the disk fails the rollback too: the thread goes on as soon as it can."""
+    connection.execute("BEGIN")
+    insert(connection, 7)
+    assert commit_together(connection, [inserting(1)]) == [1]
+    assert numbers(connection) == [1]
+
+
 async def test_a_waiter_that_was_cancelled_disturbs_nobody(connection: sqlite3.Connection) -> None:
     thread = WriteThread(connection)
     impatient = asyncio.create_task(thread.run(inserting(1)))
