@@ -114,6 +114,8 @@ async def test_history_can_be_walked_to_its_beginning_and_back(world: World) -> 
         page = await get(world, path, limit=3, after=page["next"])
         texts += [one["text"] for one in page["messages"]]
     assert texts == list("0123456") + list("123456")
+    back = await get(world, path, limit=3, before=page["previous"])
+    assert [one["text"] for one in back["messages"]] == list("123"), "from the last page one can turn back"
 
 
 async def test_the_end_of_history_waits_for_what_is_to_come(world: World) -> None:

@@ -45,6 +45,12 @@ async def test_a_repeat_of_a_client_message_id_is_the_same_message(world: World)
     assert other.json()["message_id"] != answers[0].json()["message_id"]
 
 
+async def test_messages_without_a_client_message_id_are_different_messages(world: World) -> None:
+    sent = {"recipient": "bob", "text": "hi"}
+    answers = [await world.call("POST", "/v1/messages", as_user="alice", json=sent) for _ in range(2)]
+    assert answers[0].json()["message_id"] != answers[1].json()["message_id"]
+
+
 async def test_an_admin_sends_as_the_user_whom_he_names(world: World) -> None:
     sent = {"recipient": "bob", "text": "hi"}
     answer = await world.call("POST", "/v1/messages?user=alice", key=ADMIN_KEY, json=sent)

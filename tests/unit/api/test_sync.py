@@ -1,6 +1,6 @@
 """One call after any absence returns everything missed, or says plainly that the reader must start over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from observer.api.sync_tokens import Seen, UnusableToken, Witness, decode_sync_token, encode_sync_token
 from observer.tokens.keys import KeyStore
 from tests.unit.api.world import APP, World, build_world, new_store
+
+SENDERS = ("bob", "zoe", "carol")
+"""Their messages to alice are in different shards."""
 
 
 async def everything(world: World, user: str, since: str | None = None, limit: int = 3) -> tuple[list[str], str]:
@@ -60,9 +63,27 @@ async def test_a_reader_without_messages_may_start_with_now(world: World) -> Non
     assert (await everything(world, "alice", start.json()["next"]))[0] == ["first"]
 
 
-async def test_a_page_is_in_order_of_time(world: World) -> None:
-    for number in range(6):
-        await world.store_message(("bob", "zoe")[number % 2], "alice", str(number))
+async def test_what_arrives_while_a_reader_starts_with_now_is_not_missed_and_brings_nothing_old(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sender in SENDERS:
+        await world.store_message(sender, "alice", "old")
+    heads = world.store.heads
+
+    async def heads_and_then_traffic(app: str, owner: str) -> Mapping[int, int]:
+        found = await heads(app, owner)
+        for number in range(3):
+            await world.store_message("carol", "alice", f"new {number}")
+        return found
+
+    monkeypatch.setattr(world.store, "heads", heads_and_then_traffic)
+    start = await world.call("GET", "/v1/sync", as_user="alice", params={"start": "now"})
+    assert (await everything(world, "alice", start.json()["next"]))[0] == [f"new {number}" for number in range(3)]
+
+
+async def test_a_page_is_in_order_of_time_across_shards(world: World) -> None:
+    messages = [await world.store_message(SENDERS[n % len(SENDERS)], "alice", str(n)) for n in range(6)]
+    assert len({message.shard for message in messages}) == len(SENDERS)
     texts, _ = await everything(world, "alice", limit=200)
     assert texts == list("012345")
 
@@ -130,6 +151,23 @@ async def test_a_store_that_lost_what_the_reader_saw_means_start_over(
     answer = await restored.call("GET", "/v1/sync", as_user="alice", params={"since": token})
     assert (answer.status_code, answer.json()["code"]) == (410, "start_over")
     assert len((await everything(restored, "alice"))[0]) == (5 if has_been_filled_again else 0)
+    await restored.client.aclose()
+    await store.close()
+
+
+async def test_a_store_that_holds_the_same_message_at_another_place_means_start_over(
+    world: World, keys: KeyStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A copy that was set back took the message again from the broker, behind others that the reader never saw."""
+    await world.store_message("bob", "alice", "seen")
+    _, token = await everything(world, "alice")
+    store = new_store(tmp_path_factory.mktemp("restored"))
+    await store.open()
+    restored = build_world(store, keys)
+    await restored.store_message("bob", "alice", "missed")
+    await restored.store_message("bob", "alice", "seen")
+    answer = await restored.call("GET", "/v1/sync", as_user="alice", params={"since": token})
+    assert (answer.status_code, answer.json()["code"]) == (410, "start_over")
     await restored.client.aclose()
     await store.close()
 

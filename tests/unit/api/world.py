@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import httpx
 import jwt
@@ -112,7 +113,7 @@ class World:
         self, sender: str, recipient: str, text: str, *, app: str = APP, is_dropped: bool = False, **fields: Any
     ) -> Message:
         """Put a message into the store as the pipeline does; `is_dropped`: for its sender alone."""
-        shard = (len(sender) * 3 + ord(sender[0]) + ord(recipient[0]) * 2) % SHARDS
+        shard = crc32(f"{sender}.{recipient}".encode()) % SHARDS
         position = await self.store.shard_position(shard)
         own_id = f"{sender}-{recipient}-{text}"
         message = Message(
