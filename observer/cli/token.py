@@ -77,6 +77,8 @@ def explain_command(context: Context, text: str | None) -> None:
     Example: observer token explain < token.txt
     """
     settings = context.settings
+    if text is None and sys.stdin.isatty():
+        click.echo("Paste the token, then press Enter and Ctrl-D:", err=True)
     given = text if text is not None else sys.stdin.read(_MAX_STDIN)
     explanation = explain(given.strip(), now=time.time(), ring=ring_if_any(settings), audience=settings.tokens.audience)
     click.echo(explanation_text(explanation))

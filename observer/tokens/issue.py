@@ -95,7 +95,7 @@ class BrokerTokens:
 def check_user(user: str) -> str:
     """Return `user` if he may have a token. Raises InvalidTopic for no id, Refused for the observer's own name.
 
-    The broker counts connections by that name: a chat user called so could use up the observer's own limit.
+    Limits and log lines of the broker go by that name: a chat user's connections would count as the observer's.
     """
     if topics.check_id(user) == USER:
         raise Refused(f"user id {USER!r} is the observer's own name on the broker; choose another")

@@ -3,24 +3,20 @@
 The matrix of attempts is generated: who attacks whom, by which way, at which topic.
 """
 
-import base64
-import hmac
-import json
 import shutil
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import httpx
-import jwt
 import pytest
 from aio_pika import Message
-from cryptography.hazmat.primitives.asymmetric import rsa
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from observer.setup.broker_keys import hand_over_keys
@@ -31,6 +27,7 @@ from observer.tokens.keys import KeyStore, SigningKey, read_ring
 from observer.tokens.rotation import confirm_next, rotate_keys
 from observer.tokens.scopes import chat21_scopes, standard_scopes
 from tests.integration.attempts import Login, allowed, line, login_of, may_connect, may_publish, may_subscribe
+from tests.integration.bad_logins import bad_logins, signed
 from tests.integration.foreign import APP, foreign_filters, foreign_topics
 from tests.services.broker_clients import observer_channel
 from tests.services.rabbitmq import RunningBroker
@@ -56,12 +53,6 @@ def key(broker: RunningBroker) -> SigningKey:
 def versions(broker: RunningBroker) -> list[MQTTProtocolVersion]:
     """MQTT 5 from RabbitMQ 4 on."""
     return [MQTTProtocolVersion.MQTTv311, *([MQTTProtocolVersion.MQTTv5] if broker.version >= (4, 0) else [])]
-
-
-def signed(key: SigningKey, user: str, scopes: Any, **claims: Any) -> str:
-    """A token with claims of our choice."""
-    good = {"sub": user, "aud": "rabbitmq", "iat": int(time.time()), "exp": int(time.time()) + 300, "scope": scopes}
-    return jwt.encode({**good, **claims}, key.signer, "RS256", headers={"kid": key.kid})
 
 
 def test_a_token_is_enough_for_its_user(
@@ -165,33 +156,42 @@ def test_a_will_reaches_nobody_elses_topics(broker: RunningBroker, tokens: Broke
         assert inbox.received == [presence]
 
 
-def test_a_token_opens_no_amqp_connection(broker: RunningBroker, tokens: BrokerTokens) -> None:
-    """Over AMQP the tightest scopes would let its holder forge any message (facts, 2.1)."""
-    anybody = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        amqp_greeting(broker, anybody, b"AMQP\x00\x00\x09\x01")
-    insider = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
-    insider.load_cert_chain(broker.directory / "observer.pem", broker.directory / "observer.key")
-    for protocol in (b"AMQP\x00\x00\x09\x01", *([b"AMQP\x03\x01\x00\x00"] if broker.version >= (4, 0) else [])):
-        mechanisms = amqp_greeting(broker, insider, protocol)
-        assert b"EXTERNAL" in mechanisms
-        assert b"PLAIN" not in mechanisms
+@pytest.mark.parametrize("has_certificate", [False, True])
+def test_a_token_opens_no_amqp_connection(broker: RunningBroker, has_certificate: bool) -> None:
+    """Over AMQP the tightest scopes would let its holder forge any message (facts, 2.1): no password is taken there."""
+    context = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
+    if has_certificate:
+        context.load_cert_chain(broker.directory / "observer.pem", broker.directory / "observer.key")
+    greetings = [amqp_greeting(broker, context)]
+    if broker.version >= (4, 0):
+        greetings.append(amqp_1_greeting(broker, context))
+    assert all(b"EXTERNAL" in greeting and b"PLAIN" not in greeting for greeting in greetings)
 
 
-def amqp_greeting(broker: RunningBroker, context: ssl.SSLContext, protocol: bytes) -> bytes:
-    """What the AMQP listener answers to a protocol header: it names the ways to log in."""
+def amqp_greeting(broker: RunningBroker, context: ssl.SSLContext) -> bytes:
+    """The frame Connection.Start of AMQP 0-9-1, which names the ways to log in."""
+    with amqp_line(broker, context, b"AMQP\x00\x00\x09\x01") as greeting:
+        head = greeting.read(7)
+        return head + greeting.read(int.from_bytes(head[3:7], "big"))
+
+
+def amqp_1_greeting(broker: RunningBroker, context: ssl.SSLContext) -> bytes:
+    """The frame sasl-mechanisms of AMQP 1.0, after the echoed header."""
+    with amqp_line(broker, context, b"AMQP\x03\x01\x00\x00") as greeting:
+        head = greeting.read(12)
+        return head + greeting.read(int.from_bytes(head[8:12], "big") - 4)
+
+
+@contextmanager
+def amqp_line(broker: RunningBroker, context: ssl.SSLContext, protocol: bytes) -> Iterator[BinaryIO]:
+    """What the AMQP listener says to this protocol header."""
     with (
         socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=30) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,
+        secure.makefile("rb") as greeting,
     ):
         secure.sendall(protocol)
-        greeting = b""
-        while b"EXTERNAL" not in greeting and b"PLAIN" not in greeting:
-            received = secure.recv(4096)
-            if not received:
-                raise ConnectionResetError(f"closed after {greeting!r}")
-            greeting += received
-        return greeting
+        yield greeting
 
 
 def test_a_token_opens_no_management_interface(broker: RunningBroker, tokens: BrokerTokens) -> None:
@@ -215,51 +215,8 @@ def test_a_token_is_good_for_one_virtual_host(broker: RunningBroker, tokens: Bro
         broker.rabbitmqctl("delete_vhost", "perm-vhost")
 
 
-def bad_logins(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> dict[str, Login]:
-    """Everything that is no valid token, by what is wrong with it."""
-    good = login_of(tokens.issue(APP, "alice"), broker.mqtt_port)
-    scopes = standard_scopes(APP, "alice")
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    claims = {"sub": "alice", "aud": "rabbitmq", "exp": int(time.time()) + 300, "scope": scopes}
-    public = key.public_pem().encode()
-    header, payload, signature = str(good.password).split(".")
-    passwords: dict[str, str | None] = {
-        "expired": signed(key, "alice", scopes, exp=int(time.time()) - 5),
-        "for another broker": signed(key, "alice", scopes, aud="another"),
-        "a stranger's": jwt.encode(claims, stranger, "RS256", headers={"kid": key.kid}),
-        "a stranger's, key unknown": jwt.encode(claims, stranger, "RS256", headers={"kid": "stranger"}),
-        "unsigned": jwt.encode(claims, "", "none", headers={"kid": key.kid}),
-        "signed with the public key": hs256(claims, public, key.kid),
-        "signed with an empty key": hs256(claims, b"", key.kid),
-        "changed": f"{header}.{payload}x.{signature}",
-        "cut": f"{header}.{payload}.",
-        "a word": "password",
-        "nothing": "",
-        "none at all": None,
-    }
-    logins = {name: replace(good, password=password) for name, password in passwords.items()}
-    logins["anonymous"] = replace(good, username=None, password=None)
-    logins["guest"] = replace(good, username="guest", password="guest")
-    logins |= {
-        f"the observer by password {word!r}": replace(good, username="observer", password=word)
-        for word in ("", "observer", "x")
-    }
-    return logins
-
-
-def hs256(claims: dict[str, Any], secret: bytes, kid: str) -> str:
-    """A token as a forger signs it; the library refuses to."""
-    parts = ({"alg": "HS256", "typ": "JWT", "kid": kid}, claims)
-    text = ".".join(unpadded(json.dumps(part).encode()) for part in parts)
-    return f"{text}.{unpadded(hmac.digest(secret, text.encode(), 'sha256'))}"
-
-
-def unpadded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
 def test_what_is_no_valid_token_opens_nothing(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> None:
-    logins = bad_logins(broker, tokens, key)
+    logins = bad_logins(login_of(tokens.issue(APP, "alice"), broker.mqtt_port), key)
     names = allowed([*logins, "valid"], lambda name: may_connect(
         logins.get(name) or login_of(tokens.issue(APP, "alice"), broker.mqtt_port)
     ))  # fmt: skip

@@ -99,7 +99,7 @@ def test_a_device_has_the_same_alphabet(tokens: BrokerTokens, bad: str) -> None:
 
 @pytest.mark.parametrize("profile", list(Profile))
 def test_nobody_is_called_as_the_observer_itself(tokens: BrokerTokens, profile: Profile) -> None:
-    """The broker counts connections by that name."""
+    """Limits and log lines of the broker go by that name."""
     with pytest.raises(Refused, match="observer"):
         tokens.issue("tilechat", "observer", profile=profile)
 
