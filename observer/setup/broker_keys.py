@@ -27,7 +27,9 @@ def hand_over_keys(keys: Sequence[BrokerKey], evaluate: RabbitmqctlEval) -> None
     """Have a running node check tokens with `keys`. Raises BrokerUnavailable if it cannot be told."""
     try:
         answer = evaluate(keys_expression(keys))
-    except (OSError, CalledProcessError) as error:
-        raise BrokerUnavailable(f"rabbitmqctl could not hand the keys to the broker: {error}") from error
+    except OSError as error:
+        raise BrokerUnavailable(f"rabbitmqctl cannot be run: {error}") from error
+    except CalledProcessError as error:  # its own text repeats the expression, which may hold a shared key
+        raise BrokerUnavailable(f"rabbitmqctl failed with status {error.returncode}: is the broker up?") from None
     if answer.strip() != "ok":
         raise BrokerUnavailable(f"the broker did not take the keys: {answer.strip()[:200]}")

@@ -1,0 +1,102 @@
+"""The whole set-up, and its command."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from observer.cli import main
+from observer.errors import ConfigError
+from observer.settings_load import load_settings
+from observer.setup.broker_files import BrokerPorts
+from observer.setup.set_up import Places, SetUpOptions, set_up
+from observer.tokens.keys import generate_key, read_ring
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """Where a set-up has put everything."""
+    return set_up(SetUpOptions(directory=tmp_path / "var", broker_version=(4, 3), shards=2))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path, places: Places) -> None:
+    """It may be called at every start."""
+    before = contents(tmp_path)
+
+    set_up(SetUpOptions(directory=tmp_path / "var", broker_version=(4, 3), shards=2))
+
+    assert contents(tmp_path) == before
+
+
+def test_other_options_change_the_configuration_and_no_key(tmp_path: Path, places: Places) -> None:
+    """Every token hangs on the keys."""
+    secrets = {path: text for path, text in contents(tmp_path).items() if path.suffix in (".key", ".pem")}
+
+    ports = BrokerPorts(mqtt=1884)
+    set_up(SetUpOptions(directory=tmp_path / "var", broker_version=(3, 10), shards=3, ports=ports))
+
+    assert secrets.items() <= contents(tmp_path).items()
+    assert b"1884" in (places.broker / "rabbitmq.conf").read_bytes()
+    assert b"chat.in.2" in (places.broker / "definitions.json").read_bytes()
+
+
+def test_the_observer_can_be_started_with_the_settings_that_were_made(places: Places) -> None:
+    """They name the files that are there, and know the API key by its hash alone."""
+    settings = load_settings(places.settings, {})
+
+    files = (settings.broker.ca_file, settings.broker.cert_file, settings.broker.key_file)
+    key = places.api_key.read_text().strip()
+    assert all(file.exists() for file in files)
+    assert settings.broker.shards == 2
+    assert settings.identity.api_keys["setup"].sha256 == hashlib.sha256(key.encode()).hexdigest()
+    assert key not in places.settings.read_text()
+    assert places.api_key.stat().st_mode & 0o777 == 0o600
+    assert read_ring(settings.tokens.keys_dir).current.kid in (places.broker / "rabbitmq.conf").read_text()
+
+
+def test_after_a_rotation_the_broker_is_told_of_every_key_that_counts(tmp_path: Path, places: Places) -> None:
+    """Also of the previous one, whose tokens may still live."""
+    (places.keys / "previous.pem").write_bytes(generate_key())
+    (places.keys / "previous.pem").chmod(0o600)
+
+    set_up(SetUpOptions(directory=tmp_path / "var", broker_version=(4, 3)))
+
+    conf = (places.broker / "rabbitmq.conf").read_text()
+    assert [key.kid for key in read_ring(places.keys) if f"signing_keys.{key.kid} =" not in conf] == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match=r"cannot make the folder .*file/var.*--dir"):
+        set_up(SetUpOptions(directory=tmp_path / "file" / "var", broker_version=(4, 3)))
+
+
+def test_the_command_says_what_it_made_and_no_secret(tmp_path: Path) -> None:
+    """Its output ends up in logs."""
+    arguments = ["setup", "--dir", str(tmp_path / "var"), "--broker-version", "4.3", "--port", "mqtt=1884"]
+
+    result = CliRunner().invoke(main, arguments, env={"OBSERVER_CONFIG": None})
+
+    assert (result.exit_code, result.exception) == (0, None)
+    assert str(tmp_path / "var" / "api.key") in result.output
+    assert (tmp_path / "var" / "api.key").read_text().strip() not in result.output
+    assert "127.0.0.1:1884" in (tmp_path / "var" / "rabbitmq" / "rabbitmq.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--port", "mqt=1", "'mqt=1' is not NAME=PORT"), ("--broker-version", "four", "'four' is not a version")],
+)
+def test_a_wrong_option_is_told(tmp_path: Path, option: str, value: str, told: str) -> None:
+    """With what is allowed."""
+    result = CliRunner().invoke(main, ["setup", "--dir", str(tmp_path), "--broker-version", "4.3", option, value])
+
+    assert result.exit_code == 2
+    assert told in result.output
