@@ -53,7 +53,8 @@ KINDS: Mapping[str, Kind] = {
 }
 """The closed set of codes that clients may switch on."""
 
-_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_BY_STATUS = {400: "invalid_json", 413: "too_large", 415: "unsupported_media_type"}
+"""What FastAPI itself may raise: 400 for JSON that is nested too deep for Python, others in later versions."""
 
 
 class Problem(ObserverError):

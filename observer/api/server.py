@@ -78,6 +78,7 @@ async def serve(
             access_log=False,
             log_config=None,
             lifespan="off",
+            http="h11",
             ws="none",
             server_header=False,
             proxy_headers=bool(trusted_proxies),

@@ -52,7 +52,16 @@ async def test_no_credential_or_one_that_does_not_hold(world: World, authorizati
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"\xff", b"NaN", b'{"recipient": "bob", "x": 1e999}', b'"\\ud800"', b"[" * 5000 + b"]" * 5000, b"{} {}"],
+    [
+        b"{",
+        b"\xff",
+        b"NaN",
+        b'{"recipient": "bob", "x": 1e999}',
+        b'"\\ud800"',
+        b"[" * 5000 + b"]" * 5000,
+        b"[" * 1020 + b"]" * 1020,
+        b"{} {}",
+    ],
 )
 async def test_a_body_that_is_not_json(world: World, body: bytes) -> None:
     answer = await world.call("POST", "/v1/messages", as_user="alice", content=body, headers=JSON)
