@@ -6,9 +6,9 @@ it had been delivered too often (a topic that kills the line, rabbitmq-facts 2.4
 
 import asyncio
 import hashlib
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from struct import pack
 from types import TracebackType
 from typing import Any, Self
 
@@ -211,8 +211,11 @@ async def _passed_by(_: object) -> None:
 
 
 def _newest_death(raw: wire.RawList) -> Mapping[str, Any]:
-    """The first entry of `x-death` (RabbitMQ, "Dead Letter Exchanges": newest first)."""
-    _, deaths = decode.field_array(pack(">I", len(raw)) + raw)
+    """The first entry of `x-death` (RabbitMQ, "Dead Letter Exchanges": newest first); empty if it cannot be read."""
+    try:
+        _, deaths = decode.field_array(struct.pack(">I", len(raw)) + raw)
+    except (ValueError, struct.error):
+        return {}
     return next((death for death in deaths if isinstance(death, dict)), {})
 
 

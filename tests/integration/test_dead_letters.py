@@ -11,7 +11,7 @@ import pytest
 from observer import topics
 from observer.broker import names, wire
 from observer.broker.connect import BrokerOptions
-from observer.broker.dead_letters import DeadLetter, DeadLetters, dead_letter
+from observer.broker.dead_letters import DeadLetter, DeadLetters
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import Refused
 from observer.message import Publication
@@ -124,14 +124,6 @@ async def test_a_replay_that_the_broker_does_not_confirm_leaves_the_message_wher
         with pytest.raises(Exception, match=r"amq\.fanout"):
             await queue.replay(letter)
     assert len(await read(options)) == 1
-
-
-def test_a_user_cannot_forge_where_a_message_came_from() -> None:
-    """His headers are strings; `x-death` of the broker is a list, `x-observer-attempt` of ours an integer."""
-    forged = {b"x-death": b"list", b"x-observer-attempt": b"1", b"x-observer-routing-key": KEY.encode()}
-    letter = dead_letter(1, forged, b"{}")
-    assert (letter.routing_key, letter.attempt) == ("", None)
-    assert letter.why_not_replayable == "its topic is not known"
 
 
 def command(observer: RunningObserver, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
