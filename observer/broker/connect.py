@@ -2,12 +2,16 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import aio_pika
 import aiormq
 from aiormq.abc import AbstractChannel
+from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
@@ -78,6 +82,35 @@ def tls_context(options: BrokerOptions) -> ssl.SSLContext:
     return context
 
 
+class _Transport(TransportFactory):
+    """TLS with the name that we expect in the broker's certificate, which need not be that of its address."""
+
+    def __init__(self, options: BrokerOptions) -> None:
+        self._context = tls_context(options)
+        self._server_name = options.server_name or options.host
+
+    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(url.host, url.port, ssl=self._context, server_hostname=self._server_name)
+
+
+@asynccontextmanager
+async def control_line(options: BrokerOptions, name: str) -> AsyncIterator[aio_pika.Connection]:
+    """An aio-pika connection for everything that is not the hot path. Raises BrokerUnavailable, ConfigError."""
+    connection = aio_pika.Connection(url(options, name))
+    connection.kwargs["transport_factory"] = _Transport(options)
+    try:
+        await connection.connect(timeout=CONNECT_TIMEOUT_S)
+    except (AMQPError, OSError, TimeoutError) as error:
+        raise _unavailable(options, error) from error
+    async with connection:
+        yield connection
+
+
+def _unavailable(options: BrokerOptions, error: Exception) -> BrokerUnavailable:
+    reason = str(error) or type(error).__name__
+    return BrokerUnavailable(f"no AMQP connection to {options.host}:{options.port}: {reason}")
+
+
 async def connect(
     options: BrokerOptions,
     name: str,
@@ -105,6 +138,5 @@ async def connect(
             await connection.connect()
             channel = await connection.channel(CHANNEL, publisher_confirms=confirms)
     except (AMQPError, OSError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise BrokerUnavailable(f"no AMQP connection to {options.host}:{options.port}: {reason}") from error
+        raise _unavailable(options, error) from error
     return Line(connection, channel, connection.connection_tune.frame_max)

@@ -10,12 +10,13 @@ from contextlib import suppress
 from secrets import token_hex
 
 import structlog
+from aio_pika import Message
+from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
-from observer.broker import names, wire
+from observer.broker import names
 from observer.broker.assignment import living
-from observer.broker.connect import BrokerOptions, Line, connect
-from observer.broker.lane import CHANNEL
+from observer.broker.connect import BrokerOptions, control_line
 from observer.errors import BrokerUnavailable
 
 log = structlog.get_logger()
@@ -24,10 +25,6 @@ BEAT_S = 1.0
 EXPIRY_S = 3.5
 RECONNECT_S = 1.0
 _LIVES, _LEAVES = b"lives", b"leaves"
-
-
-async def _passed_by(_: object) -> None:
-    """What the library would call with deliveries; the lane takes them all before it."""
 
 
 class Membership:
@@ -66,35 +63,28 @@ class Membership:
 
     async def _beat_on_one_line(self) -> None:
         self._lost.clear()
-        line = await connect(
-            self._options,
-            f"members {self.member}",
-            on_delivery=self._note_delivery,
-            on_lost=lambda *_: self._lost.set(),
-        )
-        try:
-            queue = names.MEMBER_QUEUE_PREFIX + self.member
-            await line.channel.queue_declare(queue, exclusive=True, auto_delete=True)
-            await line.channel.queue_bind(queue, names.MEMBER_EXCHANGE)
-            await line.channel.basic_consume(queue, _passed_by, no_ack=True)
+        async with control_line(self._options, f"members {self.member}") as connection:
+            connection.close_callbacks.add(lambda *_: self._lost.set())
+            channel = await connection.channel(publisher_confirms=False)
+            exchange = await channel.get_exchange(names.MEMBER_EXCHANGE, ensure=False)
+            queue = await channel.declare_queue(names.MEMBER_QUEUE_PREFIX + self.member, exclusive=True)
+            await queue.bind(exchange)
+            await queue.consume(self._note_message, no_ack=True)
             while not self._is_stopping.is_set():
-                await self._say(line, _LIVES)
+                await self._say(exchange, _LIVES)
                 self._hear(self.member)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_S):
                         await self._lost.wait()
                         if not self._is_stopping.is_set():
                             raise BrokerUnavailable("lost the line on which the processes hear each other")
-            await self._say(line, _LEAVES)
-        finally:
-            await line.close()
+            await self._say(exchange, _LEAVES)
 
-    async def _say(self, line: Line, what: bytes) -> None:
-        body = what + b" " + self.member.encode()
-        await line.write(wire.encode_publish(CHANNEL, names.MEMBER_EXCHANGE, "", body, frame_max=line.frame_max))
+    async def _say(self, exchange: AbstractExchange, what: bytes) -> None:
+        await exchange.publish(Message(what + b" " + self.member.encode()), routing_key="")
 
-    def _note_delivery(self, _delivery: wire.Delivery, _headers: dict[bytes, wire.HeaderValue], body: bytes) -> None:
-        what, _, member = body.partition(b" ")
+    async def _note_message(self, message: AbstractIncomingMessage) -> None:
+        what, _, member = message.body.partition(b" ")
         if what == _LEAVES:
             self._last_seen_s.pop(member.decode(errors="replace"), None)
             self._update()
