@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -74,9 +73,8 @@ async def local_broker(source: Source, plan: NodePlan, ports: BrokerPorts, *, sa
         check_ports(ports)
         node = Node(plan, source.launch(plan, ports))
         try:
-            with _cancelled_by(signal.SIGTERM):
-                node.start()
-                await _until_ready(node, source.version, say)
+            node.start()
+            await _until_ready(node, source.version, say)
             yield node
         finally:
             say("Stopping RabbitMQ.")
@@ -114,20 +112,6 @@ async def _until_ready(node: Node, version: tuple[int, int], say: Say) -> None:
             told_s = now_s
             say(f"... still starting, {now_s - started_s:.0f} s.")
         await asyncio.sleep(POLL_S)
-
-
-@contextmanager
-def _cancelled_by(number: signal.Signals) -> Iterator[None]:
-    """While this lasts, the signal cancels the current task instead of ending the process with the node running."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    if task is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop.add_signal_handler(number, task.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(number)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from observer.errors import ConfigError
 from observer.local.epmd import epmd_environment, stop_epmd
@@ -17,6 +18,7 @@ BIN_VARIABLE = "OBSERVER_RABBITMQ_BIN"
 # The programs themselves before the distribution's wrappers in /usr/sbin, which run only as root or rabbitmq.
 USUAL_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
 SUPPORTED_SINCE = (3, 10)
+ASK_TIMEOUT_S = 60.0
 SYSTEM_USER = "rabbitmq"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
 
@@ -87,15 +89,15 @@ def read_version(folder: Path) -> tuple[int, int]:
 
 def _ask_version(folder: Path) -> str:
     [port] = free_ports(1)
-    try:
-        answer = subprocess.run(  # noqa: S603 - the operator's own RabbitMQ
-            [folder / "rabbitmqctl", "version"],
-            env=dict(os.environ) | epmd_environment(port),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    finally:
-        stop_epmd(port)
-    return answer.stdout
+    with TemporaryDirectory() as home:  # where Erlang would leave a cookie
+        try:
+            return subprocess.run(  # noqa: S603 - the operator's own RabbitMQ
+                [folder / "rabbitmqctl", "version"],
+                env=dict(os.environ) | epmd_environment(port) | {"HOME": home},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=ASK_TIMEOUT_S,
+            ).stdout
+        finally:
+            stop_epmd(port)
