@@ -63,6 +63,15 @@ def test_no_link_within_the_docs_leads_nowhere() -> None:
     assert dead == []
 
 
+def test_every_page_that_the_source_refers_to_is_there() -> None:
+    named = {
+        page
+        for name in source_files() | {"rabbitmq/rabbitmq.conf", "README.md"}
+        for page in re.findall(r"docs/[\w-]+\.md", (ROOT / name).read_text(encoding="utf-8"))
+    }
+    assert sorted(page for page in named if not (ROOT / page).exists()) == []
+
+
 def test_prose_in_the_docs_has_one_sentence_a_line() -> None:
     """A change of one sentence is then a change of one line."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
