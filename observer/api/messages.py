@@ -1,5 +1,6 @@
 """POST /v1/messages and GET /v1/messages/{message_id}: sending without MQTT, by the same way and the same rules."""
 
+import asyncio
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -11,8 +12,9 @@ from observer import topics
 from observer.api.auth import Acting, ActingUser
 from observer.api.openapi import of_user
 from observer.api.problems import Problem, unavailable
-from observer.api.services import Ports
+from observer.api.services import Ports, Services
 from observer.api.wire import UserId, WireMessage, json_response, wire_form
+from observer.errors import BrokerUnavailable
 from observer.message import MAX_DEPTH, Publication, client_message_id, is_deeper_than, message_id_of
 
 router = APIRouter(prefix="/v1/messages", tags=["Messages"], responses=of_user())
@@ -54,16 +56,33 @@ async def send_message(ports: Ports, acting: ActingUser, outbound: Outbound, res
 
     202 means that the broker has it and that nothing is lost from here on. Policies judge it after that: a refusal
     comes by MQTT, on the topic `refused`; here, GET /v1/messages/{message_id} answers 404 until it is stored.
-    To be sure after a 503 or a lost connection, send the same `client_message_id` again.
+    After a 503 send it again with the `client_message_id` of the answer: it stays one message.
     """
     body = outbound.model_dump(exclude_unset=True, exclude={"recipient"})
     own_id = client_message_id(body) or str(uuid4())
     publication = _publication(acting, outbound.recipient, body | {"client_message_id": own_id})
-    if await ports.publisher.publish([publication]):
-        raise unavailable("broker_unavailable", "The broker takes no messages now; try the same request again.")
+    if not await _is_taken(ports, publication):
+        raise _unconfirmed(own_id)
     message_id = message_id_of(acting.app, acting.user, own_id)
     response.headers["Location"] = f"/v1/messages/{message_id}"
     return Accepted(message_id=message_id, client_message_id=own_id, recipient=outbound.recipient)
+
+
+async def _is_taken(ports: Services, publication: Publication) -> bool:
+    """Whether the broker has confirmed the message. No longer than a client waits: callers behind this one wait too."""
+    try:
+        async with asyncio.timeout(ports.options.publish_timeout_s):
+            return not await ports.publisher.publish([publication])
+    except (BrokerUnavailable, TimeoutError):
+        return False
+
+
+def _unconfirmed(own_id: str) -> Problem:
+    return unavailable(
+        "broker_unavailable",
+        "The broker did not confirm the message. Send it again with this client_message_id: it stays one message.",
+        {"client_message_id": own_id},
+    )
 
 
 def _publication(acting: Acting, recipient: str, body: dict[str, Any]) -> Publication:

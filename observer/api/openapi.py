@@ -30,6 +30,7 @@ class ProblemDetail(BaseModel):
     code: str = Field(json_schema_extra={"enum": [*sorted(KINDS)]}, examples=["start_over"])
     errors: list[dict[str, str]] | None = Field(None, description="For `invalid_request`: where, and the reason.")
     reasons: list[str] | None = Field(None, description="For `not_ready`: what is missing.")
+    client_message_id: str | None = Field(None, description="For a message that was not confirmed: send it again so.")
     until: int | None = Field(None, description="For `banned`: when it ends, milliseconds since 1970.")
 
 

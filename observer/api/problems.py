@@ -94,9 +94,9 @@ def rate_limited(wait_s: float) -> Problem:
     return Problem("rate_limited", f"Wait {seconds} s, then try again.", {"Retry-After": str(seconds)})
 
 
-def unavailable(code: str, detail: str) -> Problem:
+def unavailable(code: str, detail: str, extra: Mapping[str, Any] | None = None) -> Problem:
     """The problem of a service that does not answer now."""
-    return Problem(code, detail, {"Retry-After": str(RETRY_AFTER_S)})
+    return Problem(code, detail, {"Retry-After": str(RETRY_AFTER_S)}, extra)
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -122,9 +122,9 @@ def _problem_of(error: Exception, request: Request) -> Problem:
         case Refused():
             return Problem("not_allowed", str(error))
         case BrokerUnavailable():
-            return unavailable("broker_unavailable", "Nothing was sent; try the same request again.")
+            return unavailable("broker_unavailable", "Try the same request again.")
         case Unavailable():
-            return unavailable("store_unavailable", "Nothing is lost; try the same request again.")
+            return unavailable("store_unavailable", "Try the same request again.")
         case RequestValidationError():
             return _invalid_request(error)
         case HTTPException():

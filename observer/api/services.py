@@ -41,6 +41,8 @@ class ApiOptions:
     is_metrics_open: bool = True
     body_timeout_s: float = 20.0
     """How long a request's body may take to arrive."""
+    publish_timeout_s: float = 15.0
+    """How long a sender waits for the broker's confirm before he is told to try again."""
 
 
 @dataclass(frozen=True, slots=True)

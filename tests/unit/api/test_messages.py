@@ -8,6 +8,7 @@ import pytest
 from observer.broker.base import Incoming
 from observer.message import Status, Submission, encode_copy
 from observer.pipeline.decode import decode
+from tests.unit.api.conftest import WorldWith
 from tests.unit.api.world import ADMIN_KEY, World
 
 
@@ -58,12 +59,20 @@ async def test_an_admin_sends_as_the_user_whom_he_names(world: World) -> None:
     assert as_the_pipeline_reads_it(world).sender == "alice"
 
 
-@pytest.mark.parametrize("fault", ["is_down", "is_full"])
-async def test_what_the_broker_did_not_take_is_never_called_accepted(world: World, fault: str) -> None:
+@pytest.mark.parametrize("own_id", [None, "mine-1"])
+@pytest.mark.parametrize("fault", ["is_down", "is_full", "is_silent"])
+async def test_what_the_broker_did_not_confirm_is_never_called_accepted(
+    world_with: WorldWith, fault: str, own_id: str | None
+) -> None:
+    """The answer names the client_message_id, ours too: the broker may have the message, so a repeat must be known."""
+    world = world_with(publish_timeout_s=0.05)
     setattr(world.broker, fault, True)
-    answer = await world.call("POST", "/v1/messages", as_user="alice", json={"recipient": "bob", "text": "hi"})
+    sent = {"recipient": "bob", "text": "hi", "client_message_id": own_id}
+    answer = await world.call("POST", "/v1/messages", as_user="alice", json=sent)
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["client_message_id"] == (own_id or answer.json()["client_message_id"])
+    assert answer.json()["client_message_id"]
 
 
 def nested(levels: int) -> Any:

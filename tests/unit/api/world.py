@@ -1,5 +1,6 @@
 """The API as a test sees it: the real application, store, issuer and identifier; the broker and the clock are ours."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -39,10 +40,13 @@ class Broker:
         self.published: list[Publication] = []
         self.is_down = False
         self.is_full = False
+        self.is_silent = False
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
         if self.is_down:
             raise BrokerUnavailable("no broker")
+        if self.is_silent:
+            await asyncio.Event().wait()
         if self.is_full:
             return range(len(publications))
         self.published += publications
