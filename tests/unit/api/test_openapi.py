@@ -17,7 +17,9 @@ WORDS = ["alice", "bob", "user", "since", "start", "now", "before", "after", "li
 WORDS += ["client_message_id", "up_to", "until", "reason", "who_may_write", "nobody", "device", "profile", "attributes"]
 
 text = st.sampled_from(WORDS) | st.text(max_size=20)
-scalar = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | text
+scalar = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | text
+)
 ids = st.sampled_from(WORDS) | st.text("ab#*%é \x00", min_size=1)
 json_value = st.recursive(
     scalar, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=5), max_leaves=10
