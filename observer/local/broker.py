@@ -129,10 +129,11 @@ def _sole_use(state: Path) -> Iterator[None]:
 
 
 async def _stop_left_over(plan: NodePlan, say: Say) -> None:
-    """End the node of an earlier run that was killed before it could do so; ours by its environment."""
-    pid = _left_over(plan)
-    if pid is None:
+    """End the node of an earlier run that was killed before it could do so."""
+    left = _left_over(plan)
+    if left is None:
         return
+    pid, epmd_port = left
     say(f"Stopping the RabbitMQ that an earlier run left behind (process {pid}).")
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -141,13 +142,15 @@ async def _stop_left_over(plan: NodePlan, say: Say) -> None:
             os.kill(pid, 0)
         os.killpg(pid, signal.SIGKILL)
     plan.pid_file.unlink(missing_ok=True)
-    stop_epmd(plan.epmd_port)
+    stop_epmd(epmd_port)
 
 
-def _left_over(plan: NodePlan) -> int | None:
+def _left_over(plan: NodePlan) -> tuple[int, int] | None:
+    """Process and epmd port of a node that still runs on this folder; its environment proves that it is ours."""
     try:
-        pid = int(plan.pid_file.read_text())
-        environment = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid, epmd_port = (int(word) for word in plan.pid_file.read_text().split())
+        known = b"".join(Path(f"/proc/{pid}/{what}").read_bytes() for what in ("environ", "cmdline"))
     except (OSError, ValueError):
         return None
-    return pid if f"RABBITMQ_LOG_BASE={plan.state / 'log'}\0".encode() in environment else None
+    is_ours = f"RABBITMQ_LOG_BASE={plan.state / 'log'}\0".encode() in known
+    return (pid, epmd_port) if is_ours else None

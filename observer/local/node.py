@@ -39,7 +39,7 @@ class NodePlan:
 
     @property
     def pid_file(self) -> Path:
-        """Holds the process id while the node runs."""
+        """Holds the ids of a running node: its process, and the port of its port mapper."""
         return self.state / "pid"
 
 
@@ -84,7 +84,7 @@ class Node:
                 group=self.launch.user,
                 extra_groups=None if self.launch.user is None else [],
             )
-        self.plan.pid_file.write_text(f"{self._process.pid}\n")
+        self.plan.pid_file.write_text(f"{self._process.pid} {self.plan.epmd_port}\n")
 
     def is_ready(self) -> bool:
         """Whether definitions are loaded and every listener is open. Raises ConfigError if the node has ended."""

@@ -75,8 +75,7 @@ async def test_a_broker_that_dies_stops_the_observer(environment: Mapping[str, s
     ended = asyncio.Event()
 
     async def observe(_settings: Settings, _on_ready: Callable[[], None]) -> None:
-        pid = int((folder / "var" / "rabbitmq-state" / "pid").read_text())
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(node_ids(folder)[0], signal.SIGKILL)
         try:
             await asyncio.Event().wait()
         finally:
@@ -140,6 +139,7 @@ async def test_a_run_that_was_killed_is_cleaned_up_by_the_next(environment: Mapp
             break
     killed.kill()
     await killed.wait()
+    _, epmd_port = node_ids(folder)
 
     async def observe(_settings: Settings, _on_ready: Callable[[], None]) -> None:
         said.append("served")
@@ -149,6 +149,13 @@ async def test_a_run_that_was_killed_is_cleaned_up_by_the_next(environment: Mapp
     assert "left behind" in "\n".join(said)
     assert "served" in said
     assert not is_taken(int(environment["OBSERVER_BROKER__PORT"]))
+    assert not is_taken(epmd_port)
+
+
+def node_ids(folder: Path) -> tuple[int, int]:
+    """Process and epmd port of the node that runs now."""
+    pid, epmd_port = (folder / "var" / "rabbitmq-state" / "pid").read_text().split()
+    return int(pid), int(epmd_port)
 
 
 RUN_FOR_EVER = """
