@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import click
+import structlog
 import uvloop
 
 from observer.app import run as run_observer
@@ -14,6 +15,9 @@ from observer.cli.context import Context
 from observer.local.run import run_local
 from observer.logs import configure_logging
 from observer.settings import Settings
+from observer.settings_checks import risks
+
+log = structlog.get_logger()
 
 
 @click.command()
@@ -39,6 +43,8 @@ def run(context: Context, local: bool) -> None:
 
 
 async def _until_stopped(settings: Settings) -> None:
+    for risk in risks(settings):
+        log.warning("risky_setting", reason=risk)
     async with stopped_by_signals() as stop:
         await run_observer(settings, stop=stop)
 

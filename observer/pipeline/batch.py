@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from observer.broker.base import Incoming, Outcome, Publisher, ShardQueue
+from observer.broker.base import Incoming, Publisher, ShardQueue
 from observer.message import Submission
 from observer.metrics import Metrics
 from observer.pipeline.count import count
@@ -110,4 +110,4 @@ def _refuse(index: int, refused: Refused, plan: Plan, settlement: Settlement) ->
     if refused.refusal is not None:
         plan.refuse(index, refused.refusal)
     else:
-        settlement.end(index, Outcome.DEAD_LETTER, refused.reason)
+        settlement.bury(index, refused.reason)

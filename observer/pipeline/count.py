@@ -27,10 +27,10 @@ def count(plan: Plan, settlement: Settlement, policies: tuple[str, ...], metrics
     metrics.count_messages("refused", plan.refusals.total())
     for code, times in plan.refusals.items():
         metrics.count_refusals(code, times)
-    for _, outcome, _ in settlement.others:
-        if outcome is Outcome.RETRY:
+    for ending in settlement.others:
+        if ending.outcome is Outcome.RETRY:
             metrics.count_messages("retried")
             metrics.count_retries(1)
         else:
             metrics.count_messages("dead_lettered")
-            metrics.count_dead_letters("failed" if plan.refusals["failed"] else "invalid")
+            metrics.count_dead_letters("failed" if ending.is_failure else "invalid")

@@ -1,6 +1,7 @@
 """Settle: the one place that decides what becomes of a delivery."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -25,33 +26,45 @@ def refusal_of_dead(incoming: Incoming) -> Refusal | None:
     return Refusal(author.app, author.user, "failed", reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a delivery ends that is not simply done."""
+
+    incoming: Incoming
+    outcome: Outcome
+    reason: str
+    is_failure: bool
+    """Whether it failed here; if not, it was never a message."""
+
+
 class Settlement:
     """How each delivery of a batch ends: DONE unless something else is said of it."""
 
     def __init__(self, batch: Sequence[Incoming]) -> None:
         self._batch = batch
-        self._other: dict[int, tuple[Outcome, str]] = {}
+        self._others: dict[int, Ending] = {}
 
-    def end(self, index: int, outcome: Outcome, reason: str) -> None:
-        """The delivery at `index` ends this way."""
-        self._other[index] = (outcome, reason)
+    def bury(self, index: int, reason: str) -> None:
+        """Dead-letter what is no message and has no sender that could be told."""
+        self._others[index] = Ending(self._batch[index], Outcome.DEAD_LETTER, reason, is_failure=False)
 
     def fail(self, index: int, reason: str, dead_letter_after: int) -> None:
         """It could not be done: try again later, or give up after so many tries."""
-        outcome = Outcome.DEAD_LETTER if is_last_try(self._batch[index], dead_letter_after) else Outcome.RETRY
-        self.end(index, outcome, reason)
+        incoming = self._batch[index]
+        outcome = Outcome.DEAD_LETTER if is_last_try(incoming, dead_letter_after) else Outcome.RETRY
+        self._others[index] = Ending(incoming, outcome, reason, is_failure=True)
 
     @property
-    def others(self) -> Sequence[tuple[Incoming, Outcome, str]]:
+    def others(self) -> Sequence[Ending]:
         """Those that are not simply done."""
-        return [(self._batch[index], outcome, reason) for index, (outcome, reason) in sorted(self._other.items())]
+        return [ending for _, ending in sorted(self._others.items())]
 
     @property
     def done(self) -> Sequence[Incoming]:
         """Those that are."""
-        if not self._other:
+        if not self._others:
             return self._batch
-        return [incoming for index, incoming in enumerate(self._batch) if index not in self._other]
+        return [incoming for index, incoming in enumerate(self._batch) if index not in self._others]
 
 
 async def settle(queue: ShardQueue, settlement: Settlement) -> None:
@@ -59,8 +72,8 @@ async def settle(queue: ShardQueue, settlement: Settlement) -> None:
 
     Raises BrokerUnavailable: then all that is not settled comes again.
     """
-    for incoming, outcome, reason in settlement.others:
-        event = "message_dead_lettered" if outcome is Outcome.DEAD_LETTER else "message_retried"
-        log.warning(event, routing_key=incoming.routing_key[:200], attempt=incoming.attempt, reason=reason)
-        await queue.settle([incoming], outcome, reason)
+    for one in settlement.others:
+        event = "message_dead_lettered" if one.outcome is Outcome.DEAD_LETTER else "message_retried"
+        log.warning(event, routing_key=one.incoming.routing_key[:200], attempt=one.incoming.attempt, reason=one.reason)
+        await queue.settle([one.incoming], one.outcome, one.reason)
     await queue.settle(settlement.done, Outcome.DONE)
