@@ -70,10 +70,10 @@ def _contained() -> Iterator[str]:
     port = free_port()
     mongo = container(MONGO_IMAGE, {27017: port})
     try:
-        mongo.start()
-    except DockerException as error:
-        missing("mongo", f"the Docker engine could not start {MONGO_IMAGE}: {error}")
-    try:
+        try:
+            mongo.start()
+        except DockerException as error:
+            missing("mongo", f"the Docker engine could not start {MONGO_IMAGE}: {error}")
         yield _answering(port)
     finally:
         mongo.stop()
@@ -83,7 +83,7 @@ def _contained() -> Iterator[str]:
 def _started_by(program: str) -> Iterator[str]:
     port = free_port()
     # Not below pytest's own folder: the server may run as another user, who cannot go through that one.
-    with TemporaryDirectory(prefix="observer-mongo-") as folder:
+    with TemporaryDirectory(prefix="observer-mongo-", ignore_cleanup_errors=True) as folder:
         # Output goes to a file: a pipe would stay open for as long as the server that the program leaves behind.
         with TemporaryFile() as log:
             subprocess.run([program, "start", folder, str(port)], check=True, stdout=log, stderr=log)
@@ -96,7 +96,7 @@ def _started_by(program: str) -> Iterator[str]:
 @contextmanager
 def _mongod(mongod: str) -> Iterator[str]:
     port = free_port()
-    with TemporaryDirectory(prefix="observer-mongo-") as folder:
+    with TemporaryDirectory(prefix="observer-mongo-", ignore_cleanup_errors=True) as folder:
         command = [mongod, "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1", "--quiet"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
