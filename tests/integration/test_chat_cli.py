@@ -8,11 +8,20 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.services.observer import API_KEY, RunningObserver
+from tests.services.cut_line import CutLine
+from tests.services.observer import API_KEY, RunningObserver, running_observer
 from tests.services.people import Person, connected
+from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
 TIMEOUT_S = 60
+
+
+@pytest.fixture(scope="module")
+def observer(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
+    """One observer for all of these tests: each has people of its own."""
+    with running_observer(broker, tmp_path_factory.mktemp("observer")) as running:
+        yield running
 
 
 def command(user: str, peer: str, *arguments: str) -> list[str]:
@@ -33,10 +42,10 @@ def chat(
 
 
 @contextmanager
-def staying(observer: RunningObserver, user: str, peer: str) -> Iterator["subprocess.Popen[str]"]:
+def staying(observer: RunningObserver, user: str, peer: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """A chat whose input stays open."""
     process = subprocess.Popen(
-        command(user, peer),
+        command(user, peer, *arguments),
         env=dict(observer.environment) | {"PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -65,18 +74,18 @@ def said_by(process: "subprocess.Popen[str]", text: str) -> None:
 
 
 def test_piped_lines_are_sent_and_shown_with_a_mark_when_accepted(observer: RunningObserver) -> None:
-    finished = chat(observer, "alice", "bob", said="first\n\nsecond\n")
+    finished = chat(observer, "ann", "ben", said="first\n\nsecond\n")
     assert finished.returncode == 0, finished.stderr
     shown = finished.stdout.splitlines()
-    assert [line[9:] for line in shown] == ["alice: first ✓", "alice: second ✓"]
+    assert [line[9:] for line in shown] == ["ann: first ✓", "ann: second ✓"]
 
 
 def test_what_was_missed_is_shown_and_counted_as_new_once(observer: RunningObserver) -> None:
-    chat(observer, "alice", "bob", said="are you there?\n")
-    first = chat(observer, "bob", "alice")
-    assert "alice: are you there?" in first.stdout
+    chat(observer, "cat", "dan", said="are you there?\n")
+    first = chat(observer, "dan", "cat")
+    assert "cat: are you there?" in first.stdout
     assert "0 earlier messages, 1 new" in first.stderr
-    second = chat(observer, "bob", "alice")
+    second = chat(observer, "dan", "cat")
     assert "1 earlier messages, 0 new" in second.stderr
 
 
@@ -97,39 +106,42 @@ def test_a_wrong_api_key_gets_the_apis_own_reason(observer: RunningObserver) -> 
 
 
 def test_a_refused_message_is_told_with_its_reason(observer: RunningObserver) -> None:
-    finished = chat(observer, "alice", "bob", said="x" * 30_000 + "\nfine\n")
+    finished = chat(observer, "eva", "fay", said="x" * 30_000 + "\nfine\n")
     assert finished.returncode == 1
     assert "✗ not sent" in finished.stdout
-    assert "alice: fine ✓" in finished.stdout
+    assert "eva: fine ✓" in finished.stdout
     assert "1 messages were refused" in finished.stderr
 
 
 def test_messages_come_in_live_and_cannot_steer_the_terminal(observer: RunningObserver) -> None:
-    alice = Person(observer.issue("alice"), observer.mqtt_port)
-    with staying(observer, "bob", "alice") as process, connected(alice):
+    hal = Person(observer.issue("hal"), observer.mqtt_port)
+    with staying(observer, "ivy", "hal") as process, connected(hal):
         said_by(process, "ready")
-        read_until(process, "bob: ready ✓")
-        alice.send("bob", "red \x1b[31m alert\x07")
-        assert read_until(process, "alert").rstrip("\n").endswith("alice: red \ufffd[31m alert\ufffd")
+        read_until(process, "ivy: ready ✓")
+        hal.send("ivy", "red \x1b[31m alert\x07")
+        assert read_until(process, "alert").rstrip("\n").endswith("hal: red \ufffd[31m alert\ufffd")
 
 
 def test_a_message_from_somebody_else_says_how_to_answer(observer: RunningObserver) -> None:
-    carol = Person(observer.issue("carol"), observer.mqtt_port)
-    with staying(observer, "bob", "alice") as process, connected(carol):
+    mia = Person(observer.issue("mia"), observer.mqtt_port)
+    with staying(observer, "joe", "kim") as process, connected(mia):
         said_by(process, "ready")
-        read_until(process, "bob: ready ✓")
-        carol.send("bob", "psst")
-        assert "carol (to answer: --to carol): psst" in read_until(process, "psst")
+        read_until(process, "joe: ready ✓")
+        mia.send("joe", "psst")
+        assert "mia (to answer: --to mia): psst" in read_until(process, "psst")
 
 
 def test_after_a_broken_line_the_chat_comes_back_and_shows_what_it_missed(observer: RunningObserver) -> None:
-    with staying(observer, "dora", "alice") as process:
+    with (
+        CutLine(observer.mqtt_port) as line,
+        staying(observer, "dora", "lee", "--mqtt-url", f"mqtt://127.0.0.1:{line.port}") as process,
+    ):
         said_by(process, "ready")
         read_until(process, "dora: ready ✓")
-        observer.broker.rabbitmqctl("close_all_user_connections", "dora", "test")
+        line.cut()
         read_until(process, "connection lost")
-        chat(observer, "alice", "dora", said="while you were away\n")
-        read_until(process, "alice: while you were away")
+        chat(observer, "lee", "dora", said="while you were away\n")
+        read_until(process, "lee: while you were away")
 
 
 def test_ids_outside_the_alphabet_are_refused_at_once(observer: RunningObserver) -> None:
@@ -139,22 +151,22 @@ def test_ids_outside_the_alphabet_are_refused_at_once(observer: RunningObserver)
 
 
 def test_a_missing_broker_and_a_missing_api_are_told_plainly(observer: RunningObserver) -> None:
-    finished = chat(observer, "alice", "bob", "--mqtt-url", "mqtt://127.0.0.1:1", said="hi\n")
+    finished = chat(observer, "ned", "oli", "--mqtt-url", "mqtt://127.0.0.1:1", said="hi\n")
     assert finished.returncode == 3
     assert "no MQTT broker at 127.0.0.1:1" in finished.stderr
-    finished = chat(observer, "alice", "bob", "--api-url", "http://127.0.0.1:1", said="hi\n")
+    finished = chat(observer, "ned", "oli", "--api-url", "http://127.0.0.1:1", said="hi\n")
     assert finished.returncode == 0
     assert "no history: no answer from http://127.0.0.1:1" in finished.stderr
 
 
 def test_a_chat_in_which_nothing_is_accepted_ends_with_a_failure(observer: RunningObserver) -> None:
     observer.pause()
-    finished = chat(observer, "alice", "bob", "--wait", "1", "--api-url", "http://127.0.0.1:1", said="hi\n")
+    finished = chat(observer, "pia", "quin", "--wait", "1", "--api-url", "http://127.0.0.1:1", said="hi\n")
     observer.resume()
     assert finished.returncode == 3
     assert "1 messages were not accepted within 1 s" in finished.stderr
 
 
 def test_seconds_keep_the_chat_open_after_the_end_of_the_input(observer: RunningObserver) -> None:
-    finished = chat(observer, "alice", "bob", "--seconds", "0.2", said="hi\n")
+    finished = chat(observer, "rob", "sue", "--seconds", "0.2", said="hi\n")
     assert finished.returncode == 0, os.linesep.join((finished.stdout, finished.stderr))

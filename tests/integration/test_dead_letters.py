@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -15,12 +15,19 @@ from observer.broker.dead_letters import DeadLetter, DeadLetters
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import Refused
 from observer.message import Publication
-from tests.services.observer import RunningObserver
+from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import Person, connected
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
 KEY = topics.outgoing("demo", "alice", "bob")
+
+
+@pytest.fixture(scope="module")
+def observer(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
+    """One observer for all of these tests: none of them leaves a dead letter behind."""
+    with running_observer(broker, tmp_path_factory.mktemp("observer")) as running:
+        yield running
 
 
 @pytest.fixture
