@@ -3,23 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.services.observer import RunningObserver, running_observer
-from tests.services.rabbitmq import RunningBroker
+from tests.services.observer import RunningObserver
 
 pytestmark = pytest.mark.broker
 SMALL = ("--pairs", "3", "--rate", "60", "--seconds", "1", "--warmup", "0", "--drain", "20")
-
-
-@pytest.fixture(scope="module")
-def shared(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
-    """One observer for the tests that leave nothing undone in it."""
-    with running_observer(broker, tmp_path_factory.mktemp("observer")) as running:
-        yield running
 
 
 def bench(observer: RunningObserver, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,8 +30,8 @@ def result(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("qos", ["0", "1"])
-def test_every_message_is_followed_from_sender_to_store_and_inboxes(shared: RunningObserver, qos: str) -> None:
-    told = result(bench(shared, "--json", "--inbox-qos", qos))
+def test_every_message_is_followed_from_sender_to_store_and_inboxes(observer: RunningObserver, qos: str) -> None:
+    told = result(bench(observer, "--json", "--inbox-qos", qos))
     counts = told["counts"]
     assert {counts[name] for name in ("planned", "sent", "acknowledged", "delivered", "echoed")} == {60}
     assert told["usage"]["stored"] == 60
@@ -49,8 +40,8 @@ def test_every_message_is_followed_from_sender_to_store_and_inboxes(shared: Runn
     assert told["usage"]["observer_cpu_s"] is not None
 
 
-def test_the_broker_alone_is_measured_with_the_same_clients(shared: RunningObserver) -> None:
-    told = result(bench(shared, "--json", "--bare"))
+def test_the_broker_alone_is_measured_with_the_same_clients(observer: RunningObserver) -> None:
+    told = result(bench(observer, "--json", "--bare"))
     assert told["counts"]["delivered"] == told["counts"]["echoed"] == 60
     assert told["usage"]["stored"] is None
 
@@ -64,13 +55,13 @@ def test_messages_that_nobody_delivers_are_lost_and_the_exit_status_says_so(obse
     assert "stored     unknown" in finished.stdout
 
 
-def test_a_broker_on_another_machine_gets_no_load_unasked(shared: RunningObserver) -> None:
-    finished = bench(shared, "--mqtt-url", "mqtt://192.0.2.1:1883")
+def test_a_broker_on_another_machine_gets_no_load_unasked(observer: RunningObserver) -> None:
+    finished = bench(observer, "--mqtt-url", "mqtt://192.0.2.1:1883")
     assert finished.returncode == 2
     assert "--allow-remote" in finished.stderr
 
 
-def test_a_broker_that_is_not_there_is_named(shared: RunningObserver) -> None:
-    finished = bench(shared, "--mqtt-url", "mqtt://127.0.0.1:1")
+def test_a_broker_that_is_not_there_is_named(observer: RunningObserver) -> None:
+    finished = bench(observer, "--mqtt-url", "mqtt://127.0.0.1:1")
     assert finished.returncode == 3
     assert "no MQTT broker at 127.0.0.1:1" in finished.stderr
