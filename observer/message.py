@@ -73,7 +73,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Something to publish on amq.topic."""
+    """Something to publish for those who subscribe to it."""
 
     routing_key: str
     body: bytes = field(repr=False)

@@ -1,6 +1,7 @@
 """The names of everything we declare on the broker: definitions (observer/setup), consumers and tools agree here."""
 
 TOPIC_EXCHANGE = "amq.topic"  # the MQTT plugin's exchange
+OUT_EXCHANGE = "chat.out"  # fanout into amq.topic: what we publish goes through it, see rabbitmq/README.md
 SHARD_EXCHANGE = "chat.shard"  # x-consistent-hash, internal: no client can publish to it
 DEAD_EXCHANGE = "chat.dead"  # where rejected and undeliverable deliveries go
 DEAD_QUEUE = "chat.dead"

@@ -76,7 +76,7 @@ class ConfirmingPublisher:
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
         """See the port. Refused ones are tried again here, on a fresh connection if the broker closed this one."""
-        return await self.publish_to(names.TOPIC_EXCHANGE, publications)
+        return await self.publish_to(names.OUT_EXCHANGE, publications)
 
     async def publish_to(
         self, exchange: str, publications: Sequence[Publication], headers: Mapping[str, wire.HeaderValue] | None = None

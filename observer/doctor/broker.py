@@ -11,6 +11,7 @@ from observer.errors import ConfigError, ObserverError
 OLDEST_VERSION = (3, 10)
 EXCHANGES = (
     names.TOPIC_EXCHANGE,
+    names.OUT_EXCHANGE,
     names.SHARD_EXCHANGE,
     names.DEAD_EXCHANGE,
     names.MEMBER_EXCHANGE,
