@@ -47,7 +47,7 @@ class Line:
     frame_max: int
 
     async def write(self, payload: bytes) -> None:
-        """Send whole frames; returns when they are handed to the operating system. Raises BrokerUnavailable."""
+        """Queue whole frames to be sent; a round trip on the channel makes sure of them. Raises BrokerUnavailable."""
         if self.connection.is_closed:
             raise BrokerUnavailable("the line to the broker is closed")
         await self.connection.write_queue.put(aiormq.abc.ChannelFrame(payload=payload, should_close=False))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,8 @@ from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable
 from observer.message import Publication
+
+FLUSH_TIMEOUT_S = 5.0
 
 
 async def _passed_by(_: object) -> None:
@@ -88,8 +91,12 @@ class AmqpShardQueue:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._line is not None:
-            await self._line.close()
+        if self._line is None:
+            return
+        if self._lost is None:
+            with suppress(AMQPError, OSError):  # a round trip, so that the last acknowledgements are not cut off
+                await self._line.channel.basic_qos(prefetch_count=self._prefetch, timeout=FLUSH_TIMEOUT_S)
+        await self._line.close()
 
     @property
     def is_lost(self) -> bool:

@@ -54,7 +54,8 @@ def test_the_names_are_those_that_the_observer_uses() -> None:
     }
 
     retries = {names.retry_queue(delay_s) for delay_s in names.RETRY_DELAYS_S}
-    assert {names.SHARD_EXCHANGE, names.DEAD_EXCHANGE, names.MEMBER_EXCHANGE} | retries == exchanges
+    ours = {names.OUT_EXCHANGE, names.SHARD_EXCHANGE, names.DEAD_EXCHANGE, names.MEMBER_EXCHANGE}
+    assert ours | retries == exchanges
     assert outgoing == [OUTGOING_BINDING]
     assert {names.DEAD_ROUTING_KEY} == dead_keys
     assert [user["name"] for user in definitions["users"]] == [names.USER]
