@@ -15,6 +15,7 @@ class CutLine:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
+        self._is_down = False
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
         """Connections that were cut."""
@@ -28,6 +29,15 @@ class CutLine:
     ) -> None:
         self._listener.close()
         self.cut()
+
+    def go_down(self) -> None:
+        """Cut every connection, and every new one at once, until `come_up`."""
+        self._is_down = True
+        self.cut()
+
+    def come_up(self) -> None:
+        """Pass on again."""
+        self._is_down = False
 
     def cut(self) -> None:
         """Break every connection now, in both directions, without a goodbye."""
@@ -44,6 +54,9 @@ class CutLine:
         while True:
             try:
                 near, _ = self._listener.accept()
+                if self._is_down:
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._target_port))
             except OSError:
                 return
