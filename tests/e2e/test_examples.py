@@ -94,3 +94,9 @@ def test_without_a_good_key_the_example_says_that_it_gets_no_token(observer: Run
     with example(observer, command, key="wrong") as process:
         assert process.stdout is not None
         assert "401" in process.stdout.read()
+
+
+@pytest.mark.parametrize("name", ["javascript/chat.js", "python/chat.py"])
+def test_the_readme_shows_the_examples_as_they_are_run(name: str) -> None:
+    """A newcomer copies from there."""
+    assert (EXAMPLES / name).read_text().strip() in (EXAMPLES.parents[1] / "README.md").read_text()
