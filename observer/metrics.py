@@ -45,6 +45,7 @@ REFUSAL_CODES = (
     "rate_limited",
     "banned",
     "not_allowed",
+    "failed",
 )
 """Those of docs/protocol.md, "Refusals"; a third-party policy's code counts as `other`."""
 

@@ -21,7 +21,7 @@ from policies.rate_limit import RateLimitOptions, RateLimitPolicy
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 SENT, COPY, REFUSAL = (orjson.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
-REFUSING = {"InvalidTopic": 0, "InvalidPayload": 0, "Reject": 0, "_beyond": 0, "refusal_of": 1}
+REFUSING = {"InvalidTopic": 0, "InvalidPayload": 0, "Reject": 0, "_beyond": 0, "refusal_of": 1, "Refusal": 2}
 """What words a refusal → at which place it takes the code."""
 
 
