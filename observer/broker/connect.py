@@ -20,6 +20,7 @@ from observer.broker.lane import CHANNEL, Lane, LaneTransport
 from observer.errors import BrokerUnavailable, ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 OUR_HEADERS = frozenset({b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms"})
 
 
@@ -45,6 +46,7 @@ class Line:
     connection: aiormq.Connection
     channel: AbstractChannel
     frame_max: int
+    abort: Callable[[], None]
 
     async def write(self, payload: bytes) -> None:
         """Queue whole frames to be sent; a round trip on the channel makes sure of them. Raises BrokerUnavailable."""
@@ -53,8 +55,12 @@ class Line:
         await self.connection.write_queue.put(aiormq.abc.ChannelFrame(payload=payload, should_close=False))
 
     async def close(self) -> None:
-        """Say goodbye if there is anybody to say it to."""
-        await self.connection.close()
+        """Say goodbye, but do not wait long for a peer that does not answer."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.connection.close()
+        except TimeoutError:
+            self.abort()
 
 
 def url(options: BrokerOptions, name: str) -> URL:
@@ -138,5 +144,6 @@ async def connect(
             await connection.connect()
             channel = await connection.channel(CHANNEL, publisher_confirms=confirms)
     except (AMQPError, OSError, TimeoutError) as error:
+        transport.abort()
         raise _unavailable(options, error) from error
-    return Line(connection, channel, connection.connection_tune.frame_max)
+    return Line(connection, channel, connection.connection_tune.frame_max, transport.abort)

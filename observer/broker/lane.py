@@ -42,7 +42,17 @@ class Lane(asyncio.StreamReaderProtocol):
         self._body: list[bytes] = []
         self._close: tuple[int, str] = (0, "the line to the broker was cut")
         self._beaten_s = 0.0
+        self._line: asyncio.BaseTransport | None = None
         self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._line = transport
+
+    def abort(self) -> None:
+        """Cut the line at once, without a goodbye."""
+        if isinstance(self._line, asyncio.WriteTransport):
+            self._line.abort()
 
     def data_received(self, data: bytes) -> None:
         frames = self._rest + data if self._rest else data
@@ -124,6 +134,12 @@ class LaneTransport(TransportFactory):
         self._make_lane = make_lane
         self._context = context
         self._server_name = server_name
+        self._lane: Lane | None = None
+
+    def abort(self) -> None:
+        """Cut the line at once, if there is one."""
+        if self._lane is not None:
+            self._lane.abort()
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect. Raises OSError, ssl.SSLError."""
@@ -133,4 +149,5 @@ class LaneTransport(TransportFactory):
         transport, protocol = await loop.create_connection(
             lambda: self._make_lane(reader), host, port, ssl=self._context, server_hostname=self._server_name
         )
+        self._lane = protocol
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -86,7 +86,7 @@ class ConfirmingPublisher:
             waiting = list(range(len(publications)))
             for delay_s in (*RETRY_DELAYS_S, None):
                 refused = await self._publish_once(exchange, [publications[index] for index in waiting], headers)
-                waiting = [waiting[index] for index in refused]
+                waiting = [waiting[index] for index in sorted(refused)]  # as they were: the order of an inbox
                 if not waiting or delay_s is None:
                     break
                 self._on_nack(len(waiting))
