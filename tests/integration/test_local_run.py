@@ -19,6 +19,7 @@ from observer.local.run import run_local
 from observer.settings import Settings
 from tests.services.missing import missing
 from tests.services.rabbitmq import BIN_VARIABLE as TEST_BIN_VARIABLE
+from tests.services.rabbitmq import local_programs
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -26,9 +27,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 @pytest.fixture
 def environment() -> Mapping[str, str]:
     """Free ports for everything that a setting names, and the RabbitMQ that the tests are to use."""
-    programs = find_programs(os.environ, variable=TEST_BIN_VARIABLE)
-    if programs is None:
-        missing("rabbitmq", "no RabbitMQ is installed here")
+    if (find_programs(os.environ, variable=TEST_BIN_VARIABLE) or local_programs()) is None:
+        missing("rabbitmq", "no RabbitMQ is installed here, only a Docker engine")
     amqps, mqtt, websocket, api = free_ports(4)
     named = {BIN_VARIABLE: os.environ[TEST_BIN_VARIABLE]} if TEST_BIN_VARIABLE in os.environ else {}
     return named | {

@@ -38,9 +38,12 @@ def test_messages_wait_while_the_store_is_away(broker: RunningBroker, mongo_url:
 
 @contextmanager
 def small_disk(directory: Path, size: str) -> Iterator[Path]:
-    """A file system of this size, of this test's own."""
+    """A file system of this size, of this test's own; a container's root may not be allowed to make one."""
     directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
     try:
         yield directory
     finally:
