@@ -72,6 +72,17 @@ def test_every_page_that_the_source_refers_to_is_there() -> None:
     assert sorted(page for page in named if not (ROOT / page).exists()) == []
 
 
+def test_every_test_that_defends_a_promise_is_there() -> None:
+    """A promise whose test was renamed or taken away would stand there undefended."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## What is promised")[2].partition("\n## ")[0]
+    suite = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    named = {name.rpartition("/")[2] for name in re.findall(r"`((?:tests/[\w/]+/)?test_\w+(?:\.py)?)`", table)}
+    assert named, "the table is empty, or is gone"
+    assert sorted(name for name in named if name not in files and f"def {name}(" not in suite) == []
+
+
 def test_prose_in_the_docs_has_one_sentence_a_line() -> None:
     """A change of one sentence is then a change of one line."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
