@@ -59,6 +59,7 @@ def test_messages_of_one_sender_arrive_in_the_order_sent(observer: RunningObserv
         for text in texts:
             alice.send("bob", text)
         bob.wait_for_texts(*texts)
+        alice.wait_for_texts(*texts)
 
     assert texts == bob.texts()
     assert texts == alice.texts()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.broker
 
 APP = "topology"
 POLL_S = 0.05
-DELIVERY_LIMIT = 5
+DELIVERY_LIMIT = 10
 
 
 @pytest.mark.parametrize(
