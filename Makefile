@@ -13,9 +13,10 @@ setup: .venv/installed ## The virtual environment, with everything a developer n
 run: .venv/usable ## Try it: a private RabbitMQ and the observer, on this machine only, until Ctrl-C
 	@exec $(BIN)/observer run --local
 
+# Without --use-pep517 the pip of Debian 12 warns of a package that has no pyproject.toml.
 .venv/installed: pyproject.toml | .venv/bin/pip
 	@echo 'Installing the program and its development tools into .venv.'
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --use-pep517 --editable '.[dev]'
 	@touch $@ .venv/usable
 
 .venv/usable: pyproject.toml | .venv/bin/pip
@@ -32,7 +33,8 @@ run: .venv/usable ## Try it: a private RabbitMQ and the observer, on this machin
 	        { echo 'Python has no ensurepip: install python3-venv.' >&2; exit 1; }; \
 	    echo 'Installing python3-venv (apt-get).'; \
 	    apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-venv >/dev/null </dev/null; }
+	    DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+	        apt-get install -qq --no-install-recommends python3-venv >/dev/null </dev/null; }
 	@$(PYTHON) -m venv .venv
 
 lint: setup ## ruff, mypy (strict, tests too), import rules
