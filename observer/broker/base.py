@@ -1,6 +1,6 @@
 """The broker port: what the pipeline asks of RabbitMQ, and what it gets.
 
-One adapter, `rabbitmq.py`. AMQP names and numbers stay behind it.
+One adapter, the other files of this folder. AMQP names and numbers stay behind it.
 """
 
 from collections.abc import Sequence
