@@ -191,7 +191,13 @@ def _start_part(
     tasks: asyncio.TaskGroup, name: str, part: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> asyncio.Task[None]:
     async def watched() -> None:
-        await part
+        try:
+            await part
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError(f"part {name!r} was cancelled by nobody") from error
         if not stop.is_set():
             raise RuntimeError(f"part {name!r} ended by itself")
 
@@ -253,14 +259,17 @@ def _api_options(settings: Settings) -> ApiOptions:
 
 @asynccontextmanager
 async def stopped_by_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set, and SIGHUP (a closed terminal) unless it is ignored, as `nohup` does it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, stop.set)
     try:
         yield stop
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in numbers:
             with suppress(ValueError):
                 loop.remove_signal_handler(number)

@@ -58,9 +58,9 @@ async def _with_a_private_broker() -> None:
             has_begun.set()
             configure_logging("warning" if settings.log.level == "info" else settings.log.level, settings.log.format)
             await run_observer(settings, stop=stop, on_ready=on_ready)
-            click.echo("Stopped.")
+            _say("Stopped.")
 
-        local = asyncio.create_task(run_local(os.environ, observe, say=click.echo))
+        local = asyncio.create_task(run_local(os.environ, observe, say=_say))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((local, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -68,3 +68,9 @@ async def _with_a_private_broker() -> None:
             local.cancel()
         with suppress(asyncio.CancelledError):
             await local
+
+
+def _say(text: str) -> None:
+    # A terminal that was closed, or a pipe that nobody reads, must not keep us from stopping what we started.
+    with suppress(OSError):
+        click.echo(text)

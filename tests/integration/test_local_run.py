@@ -152,6 +152,35 @@ async def test_a_run_that_was_killed_is_cleaned_up_by_the_next(environment: Mapp
     assert not is_taken(epmd_port)
 
 
+def test_a_closed_terminal_stops_it_too(environment: Mapping[str, str], folder: Path) -> None:
+    """Although what it says while it stops can no longer be written."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "observer", "run", "--local"],
+        env=dict(environment),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert run.stdout is not None
+    said = []
+    for line in run.stdout:
+        said.append(line)
+        if line == b"Ready.\n":
+            break
+    else:
+        run.wait()
+        pytest.fail(b"".join(said).decode())
+    run.stdout.close()
+    _, epmd_port = node_ids(folder)
+
+    run.send_signal(signal.SIGHUP)
+    run.wait()
+
+    assert not (folder / "var" / "rabbitmq-state" / "pid").exists()
+    assert not is_taken(int(environment["OBSERVER_BROKER__PORT"]))
+    assert not is_taken(epmd_port)
+
+
 def node_ids(folder: Path) -> tuple[int, int]:
     """Process and epmd port of the node that runs now."""
     pid, epmd_port = (folder / "var" / "rabbitmq-state" / "pid").read_text().split()
