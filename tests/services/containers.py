@@ -3,7 +3,9 @@
 `OBSERVER_TEST_SERVICES=containers` insists on them, `local` never uses them; unset: containers if there is an engine.
 """
 
+import gc
 import os
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -26,6 +28,15 @@ def containers_wanted() -> bool:
 @cache
 def engine_answers() -> bool:
     """Whether a Docker engine answers; asked once a run."""
+    with warnings.catch_warnings():
+        # Where nobody listens, Docker's library leaves its socket open: collected later, some test would get the blame.
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _ping()
+        gc.collect()
+    return answers
+
+
+def _ping() -> bool:
     try:
         client = docker.from_env(timeout=5)
     except DockerException:

@@ -12,8 +12,6 @@ from observer.settings import BrokerSettings, TokenSettings
 from observer.setup.certificates import ensure_certificates
 from observer.setup.signing_keys import ensure_signing_keys
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> BrokerSettings:
@@ -26,7 +24,8 @@ def settings_in(folder: Path, **names: str) -> BrokerSettings:
     return BrokerSettings.model_validate({name: folder / file for name, file in files.items()})
 
 
-def found(settings: BrokerSettings, now: datetime = NOW) -> dict[str, Finding]:
+def found(settings: BrokerSettings, *, in_days: int = 0) -> dict[str, Finding]:
+    now = datetime.now(UTC) + timedelta(days=in_days)
     return {finding.check: finding for finding in check_certificates(settings, now)}
 
 
@@ -54,7 +53,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_the_dates_of_a_certificate_are_judged_by_the_clock(
     settings: BrokerSettings, days: int, level: Level, words: str
 ) -> None:
-    finding = found(settings, NOW + timedelta(days=days))["broker certificate"]
+    finding = found(settings, in_days=days)["broker certificate"]
     assert finding.level is level
     assert words in finding.text
 
