@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import aio_pika
 import aiormq
 from aiormq.abc import AbstractChannel
 from aiormq.connection import TransportFactory
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from yarl import URL
 
 from observer.broker import wire
@@ -21,7 +21,9 @@ from observer.errors import BrokerUnavailable, ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-OUR_HEADERS = frozenset({b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms"})
+OUR_HEADERS = frozenset(
+    {b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms", b"x-observer-replay"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +101,32 @@ class _Transport(TransportFactory):
         return await asyncio.open_connection(url.host, url.port, ssl=self._context, server_hostname=self._server_name)
 
 
+@contextmanager
+def line_errors(doing: str) -> Iterator[None]:
+    """Turn every way in which the library says that a line is gone into BrokerUnavailable.
+
+    It says so with its own errors, with a RuntimeError, or by cancelling whoever waits for an answer on it.
+    """
+    try:
+        yield
+    except (AMQPError, OSError, ChannelInvalidStateError, TimeoutError) as error:
+        raise BrokerUnavailable(f"{doing}: {str(error) or type(error).__name__}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable(f"{doing}: the line was closed meanwhile") from error
+
+
 @asynccontextmanager
 async def control_line(options: BrokerOptions, name: str) -> AsyncIterator[aio_pika.Connection]:
     """An aio-pika connection for everything that is not the hot path. Raises BrokerUnavailable, ConfigError."""
     connection = aio_pika.Connection(url(options, name))
     connection.kwargs["transport_factory"] = _Transport(options)
-    try:
+    with line_errors(f"no AMQP connection to {options.host}:{options.port}"):
         await connection.connect(timeout=CONNECT_TIMEOUT_S)
-    except (AMQPError, OSError, TimeoutError) as error:
-        raise _unavailable(options, error) from error
     async with connection:
         yield connection
-
-
-def _unavailable(options: BrokerOptions, error: Exception) -> BrokerUnavailable:
-    reason = str(error) or type(error).__name__
-    return BrokerUnavailable(f"no AMQP connection to {options.host}:{options.port}: {reason}")
 
 
 async def connect(
@@ -139,11 +151,12 @@ async def connect(
 
     transport = LaneTransport(make_lane, tls_context(options), options.server_name or options.host)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            connection = aiormq.Connection(url(options, name), transport_factory=transport)
-            await connection.connect()
-            channel = await connection.channel(CHANNEL, publisher_confirms=confirms)
-    except (AMQPError, OSError, TimeoutError) as error:
+        with line_errors(f"no AMQP connection to {options.host}:{options.port}"):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = aiormq.Connection(url(options, name), transport_factory=transport)
+                await connection.connect()
+                channel = await connection.channel(CHANNEL, publisher_confirms=confirms)
+    except BaseException:
         transport.abort()
-        raise _unavailable(options, error) from error
+        raise
     return Line(connection, channel, connection.connection_tune.frame_max, transport.abort)

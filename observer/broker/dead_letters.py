@@ -72,7 +72,7 @@ def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
     Which headers to believe: `x-observer-attempt` is an integer and `x-death` a list; a user can set strings only.
     """
     attempt, deaths = headers.get(b"x-observer-attempt"), headers.get(b"x-death")
-    if isinstance(attempt, int):
+    if isinstance(attempt, int) and not isinstance(deaths, wire.RawList):  # parked by us; else a retry that died later
         return DeadLetter(
             tag=tag,
             routing_key=_text(headers.get(b"x-observer-routing-key")),
@@ -84,7 +84,8 @@ def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
             client_id=_text(headers.get(b"x-opt-mqtt-client-id")) or None,
         )
     death = _newest_death(deaths) if isinstance(deaths, wire.RawList) else {}
-    received_ms = _number(headers.get(b"timestamp_in_ms"))
+    first_ms = _number(headers.get(b"x-observer-time-ms"))  # the broker stamps each copy of ours anew
+    received_ms = first_ms if first_ms is not None else _number(headers.get(b"timestamp_in_ms"))
     return DeadLetter(
         tag=tag,
         routing_key=_text(next(iter(death.get("routing-keys", ())), "")),
@@ -151,12 +152,13 @@ class DeadLetters:
     async def replay(self, letter: DeadLetter) -> None:
         """Send it on its way again as if just published, and only then take it out of the queue.
 
-        It keeps the time and the client id that its identity is made of, so a replay of a message that was stored
-        after all changes nothing. Raises Refused for one that could only die again, and BrokerUnavailable.
+        It keeps the time and the client id that its identity is made of, so a message that was stored after all is not
+        stored again; its copies go out again, since nobody knows whether they did.
+        Raises Refused for one that could only die again, and BrokerUnavailable.
         """
         if reason := letter.why_not_replayable:
             raise Refused(f"{letter.id} cannot be replayed: {reason}")
-        headers: dict[str, wire.HeaderValue] = {"x-observer-attempt": 1}
+        headers: dict[str, wire.HeaderValue] = {"x-observer-attempt": 1, "x-observer-replay": 1}
         if letter.received_ms is not None:
             headers["x-observer-time-ms"] = letter.received_ms
         if letter.client_id is not None:

@@ -12,11 +12,10 @@ from secrets import token_hex
 import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
 
 from observer.broker import names
 from observer.broker.assignment import living
-from observer.broker.connect import BrokerOptions, control_line
+from observer.broker.connect import BrokerOptions, control_line, line_errors
 from observer.errors import BrokerUnavailable
 
 log = structlog.get_logger()
@@ -53,7 +52,7 @@ class Membership:
         while not self._is_stopping.is_set():
             try:
                 await self._beat_on_one_line()
-            except (BrokerUnavailable, AMQPError, OSError) as error:
+            except BrokerUnavailable as error:
                 log.warning("members_line_lost", reason=str(error))
                 self._on_reconnect()
                 self._last_seen_s = {self.member: self._now_s()}  # nobody can be heard; the broker fences the shards
@@ -63,6 +62,10 @@ class Membership:
 
     async def _beat_on_one_line(self) -> None:
         self._lost.clear()
+        with line_errors("the processes cannot hear each other"):
+            await self._beat_until_stopped()
+
+    async def _beat_until_stopped(self) -> None:
         async with control_line(self._options, f"members {self.member}") as connection:
             connection.close_callbacks.add(lambda *_: self._lost.set())
             channel = await connection.channel(publisher_confirms=False)

@@ -11,40 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from observer.broker import names, wire
-from observer.broker.connect import BrokerOptions, Line, connect
-from observer.broker.lane import CHANNEL
+from observer.broker.connect import BrokerOptions
+from observer.broker.publishing_line import PublishingLine
 from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
 RETRY_DELAYS_S = (0.01, 0.05, 0.2)
 """Waits between the tries of a publication that the broker refused; after them the caller decides."""
 RECONNECT_DELAYS_S = (0.02, 0.1, 0.5)
-
-
-class Confirms:
-    """Which publications of one batch the broker has answered for. Tags count from `first`."""
-
-    def __init__(self, first: int, count: int, done: asyncio.Future[None]) -> None:
-        self._first = first
-        self._is_open = bytearray(b"\x01") * count
-        self._open_count = count
-        self._lowest = 0
-        self._done = done
-        self.refused: list[int] = []
-
-    def note(self, tag: int, multiple: bool, is_ack: bool) -> None:
-        """Take one basic.ack or basic.nack into account."""
-        last = tag - self._first
-        for index in range(self._lowest, last + 1) if multiple else (last,):
-            if 0 <= index < len(self._is_open) and self._is_open[index]:
-                self._is_open[index] = 0
-                self._open_count -= 1
-                if not is_ack:
-                    self.refused.append(index)
-        if multiple:
-            self._lowest = max(self._lowest, last + 1)
-        if self._open_count == 0 and not self._done.done():
-            self._done.set_result(None)
 
 
 class ConfirmingPublisher:
@@ -58,11 +32,7 @@ class ConfirmingPublisher:
         self._name = name
         self._on_nack = on_nack
         self._on_reconnect = on_reconnect
-        self._line: Line | None = None
-        self._next_tag = 1
-        self._confirms: Confirms | None = None
-        self._answered: asyncio.Future[None] | None = None
-        self._lost_reason: str | None = None
+        self._line: PublishingLine | None = None
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -82,21 +52,24 @@ class ConfirmingPublisher:
         self, exchange: str, publications: Sequence[Publication], headers: Mapping[str, wire.HeaderValue] | None = None
     ) -> Sequence[int]:
         """As `publish`, on any exchange and with headers."""
+        if not publications:
+            return ()
         async with self._turn:
             waiting = list(range(len(publications)))
             for delay_s in (*RETRY_DELAYS_S, None):
                 refused = await self._publish_once(exchange, [publications[index] for index in waiting], headers)
-                waiting = [waiting[index] for index in sorted(refused)]  # as they were: the order of an inbox
-                if not waiting or delay_s is None:
+                refused = [waiting[index] for index in refused]
+                if not refused or delay_s is None:
                     break
-                self._on_nack(len(waiting))
+                self._on_nack(len(refused))
+                waiting = _with_followers(publications, waiting, refused)
                 await asyncio.sleep(delay_s)
-            return waiting
+            return refused
 
     async def _publish_once(
         self, exchange: str, publications: Sequence[Publication], headers: Mapping[str, wire.HeaderValue] | None
     ) -> Sequence[int]:
-        """Indexes that the broker refused. One lost line is forgiven: who lost it may be one bad subscriber."""
+        """Indexes that the broker refused. A lost line is forgiven a few times: one bad subscriber may have lost it."""
         for delay_s in (*RECONNECT_DELAYS_S, None):
             try:
                 return await self._send(exchange, publications, headers)
@@ -109,54 +82,29 @@ class ConfirmingPublisher:
     async def _send(
         self, exchange: str, publications: Sequence[Publication], headers: Mapping[str, wire.HeaderValue] | None
     ) -> Sequence[int]:
-        if not publications:
-            return ()
         line = await self._open_line()
-        answered = self._answered = asyncio.get_running_loop().create_future()
-        confirms = self._confirms = Confirms(self._next_tag, len(publications), answered)
-        self._next_tag += len(publications)
-        frames = [
-            wire.encode_publish(CHANNEL, exchange, one.routing_key, one.body, frame_max=line.frame_max, headers=headers)
-            for one in publications
-        ]
         try:
-            async with asyncio.timeout(self._options.confirm_timeout_s):
-                await line.write(b"".join(frames))
-                await answered
-        except TimeoutError as error:
-            await self._drop_line()
-            raise BrokerUnavailable(f"no publisher confirm within {self._options.confirm_timeout_s} s") from error
-        except asyncio.CancelledError:
-            await self._drop_line()  # its confirms would be taken for those of the next batch
+            return await line.send(exchange, publications, headers)
+        except BaseException:
+            self._line = None
+            await line.close()
             raise
-        return confirms.refused
 
-    async def _open_line(self) -> Line:
-        if self._line is not None and self._lost_reason is None:
-            return self._line
-        if self._line is not None:
+    async def _open_line(self) -> PublishingLine:
+        if self._line is not None and self._line.is_lost:
             self._on_reconnect()
-            await self._drop_line()
-        self._lost_reason = None
-        self._next_tag = 1
-        self._line = await connect(
-            self._options, self._name, on_confirm=self._note_confirm, on_lost=self._note_lost, confirms=True
-        )
+            line, self._line = self._line, None
+            await line.close()
+        if self._line is None:
+            self._line = await PublishingLine.open(self._options, self._name)
         return self._line
 
-    async def _drop_line(self) -> None:
-        line, self._line = self._line, None
-        self._confirms = None
-        if line is not None:
-            await line.close()
 
-    def _note_confirm(self, tag: int, multiple: bool, is_ack: bool) -> None:
-        if self._confirms is not None:
-            self._confirms.note(tag, multiple, is_ack)
-
-    def _note_lost(self, code: int, text: str) -> None:
-        self._lost_reason = f"{code} {text}"
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(
-                BrokerUnavailable(f"the broker closed the publishing connection: {code} {text}")
-            )
+def _with_followers(publications: Sequence[Publication], waiting: Sequence[int], refused: Sequence[int]) -> list[int]:
+    """The refused ones, and behind each what went to the same inbox after it: so that order stays."""
+    first_refused: dict[str, int] = {}
+    for index in refused:
+        first_refused.setdefault(publications[index].routing_key, index)
+    return [
+        index for index in waiting if index >= first_refused.get(publications[index].routing_key, len(publications))
+    ]

@@ -7,17 +7,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from aiormq.exceptions import AMQPError
-
 from observer.broker import names, wire
 from observer.broker.base import Incoming, Outcome
-from observer.broker.connect import BrokerOptions, Line, connect
+from observer.broker.connect import BrokerOptions, Line, connect, line_errors
 from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
-FLUSH_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 5.0
 
 
 async def _passed_by(_: object) -> None:
@@ -45,7 +43,7 @@ def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], bo
         tag=delivery.tag,
         routing_key=routing_key,
         body=body,
-        is_redelivered=delivery.is_redelivered,
+        is_redelivered=delivery.is_redelivered or isinstance(headers.get(b"x-observer-replay"), int),
         attempt=attempt if isinstance(attempt, int) else 1,
         is_valid_text=is_valid_text,
         broker_time_ms=time_ms if isinstance(time_ms, int) else None,
@@ -79,13 +77,15 @@ class AmqpShardQueue:
     async def __aenter__(self) -> Self:
         self._line = await connect(self._options, self._name, on_delivery=self._note_delivery, on_lost=self._note_lost)
         try:
-            await self._line.channel.basic_qos(prefetch_count=self._prefetch)
-            await self._line.channel.basic_consume(
-                names.shard_queue(self._shard), _passed_by, consumer_tag=f"shard-{self._shard}"
-            )
-        except (AMQPError, OSError) as error:
+            with line_errors(f"cannot consume {names.shard_queue(self._shard)}"):
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await self._line.channel.basic_qos(prefetch_count=self._prefetch)
+                    await self._line.channel.basic_consume(
+                        names.shard_queue(self._shard), _passed_by, consumer_tag=f"shard-{self._shard}"
+                    )
+        except BaseException:
             await self._line.close()
-            raise BrokerUnavailable(f"cannot consume {names.shard_queue(self._shard)}: {error}") from error
+            raise
         return self
 
     async def __aexit__(
@@ -94,8 +94,9 @@ class AmqpShardQueue:
         if self._line is None:
             return
         if self._lost is None:
-            with suppress(AMQPError, OSError):  # a round trip, so that the last acknowledgements are not cut off
-                await self._line.channel.basic_qos(prefetch_count=self._prefetch, timeout=FLUSH_TIMEOUT_S)
+            with suppress(BrokerUnavailable), line_errors("leaving the shard"):
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a round trip: the last acknowledgements get through
+                    await self._line.channel.basic_qos(prefetch_count=self._prefetch)
         await self._line.close()
 
     @property
@@ -121,7 +122,11 @@ class AmqpShardQueue:
         self._arrived.set()
 
     async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
-        """See the port. Raises BrokerUnavailable: then these deliveries come again."""
+        """See the port. Raises BrokerUnavailable: then these deliveries come again.
+
+        What an earlier try has settled already is passed over: to the broker, a tag that it does not know is an error.
+        """
+        deliveries = [one for one in deliveries if one.tag in self._unsettled]
         match outcome:
             case Outcome.DONE:
                 await self._acknowledge(deliveries)
@@ -147,7 +152,7 @@ class AmqpShardQueue:
                 headers["x-opt-mqtt-client-id"] = one.client_id
             if await self._publisher.publish_to(exchange, [Publication(key, one.body)], headers):
                 raise BrokerUnavailable(f"the broker refused a message for {exchange}")
-        await self._acknowledge(deliveries)
+            await self._acknowledge([one])
 
     async def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """One frame for all of them where no older delivery is still open, else a frame each."""

@@ -1,7 +1,7 @@
 """The way of a batch, on one screen: decode → look up → judge → save → publish → settle (docs/architecture.md)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -34,10 +34,34 @@ class Services:
     max_bytes: int = MAX_BYTES
 
 
+@dataclass(slots=True)
+class Batch:
+    """Deliveries of one shard that go their way together."""
+
+    deliveries: Sequence[Incoming]
+    is_repeat: bool = False
+    """An earlier try at them may have been half done."""
+    _decoded: Sequence[Submission | Refused] | None = None
+
+    def decoded(self, max_bytes: int) -> Sequence[Submission | Refused]:
+        """What they mean. Decoded once: an id that was given by chance must stay the same in every try."""
+        if self._decoded is None:
+            self._decoded = [decode(one, max_bytes=max_bytes) for one in self.deliveries]
+        return self._decoded
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Both to be tried again, apart."""
+        middle = len(self.deliveries) // 2
+        decoded = self._decoded
+        return (
+            Batch(self.deliveries[:middle], True, decoded[:middle] if decoded is not None else None),
+            Batch(self.deliveries[middle:], True, decoded[middle:] if decoded is not None else None),
+        )
+
+
 async def process(
-    batch: Sequence[Incoming],
+    batch: Batch,
     *,
-    is_repeat: bool,
     queue: ShardQueue,
     publisher: Publisher,
     numbering: Numbering,
@@ -46,15 +70,15 @@ async def process(
 ) -> Numbering:
     """Take a batch its whole way, and return how the shard's numbering goes on.
 
-    `is_repeat`: an earlier try at this batch may have been half done. Everything here may run twice: messages are keyed
-    by their id, conversations only move forward, clients drop a message id that they know.
+    Everything here may run twice: messages are keyed by their id, conversations only move forward, clients drop a
+    message id that they know.
 
     Raises Unavailable and ShardLost with nothing settled; anything else that it raises is the fault of a message.
     """
     metrics = services.metrics
     plan = Plan()
     with metrics.time_stage("decode"):
-        submissions, settlement = _decode(batch, plan, services, is_repeat=is_repeat)
+        submissions, settlement = _decode(batch, plan, services.max_bytes)
     with metrics.time_stage("look_up"):
         looked_up = await look_up(
             services.store,
@@ -66,8 +90,8 @@ async def process(
         )
     with metrics.time_stage("judge"):
         numbering = numbering.copy()
-        judge(plan, submissions, looked_up, services.policies, numbering, shard)
-        _tell_of_dead(batch, plan, services.dead_letter_after)
+        judge(plan, submissions, looked_up, services.policies, numbering, shard, is_repeat=batch.is_repeat)
+        _tell_of_dead(batch.deliveries, plan, services.dead_letter_after)
     with metrics.time_stage("save"):
         if plan.messages or plan.known:
             await services.store.save(plan.messages, plan.known)
@@ -77,23 +101,20 @@ async def process(
         for index, failure in plan.failed.items():
             log.error("policy_failed", policy=failure.policy, exc_info=failure)
             settlement.fail(index, str(failure), services.dead_letter_after)
-        for index in {plan.sources[place] for place in unpublished}:
+        for index in sorted({plan.sources[place] for place in unpublished}):
             settlement.fail(index, "the broker refused a copy of it", services.dead_letter_after)
         await settle(queue, settlement)
     count(plan, settlement, services.policies.names, metrics)
     return numbering
 
 
-def _decode(
-    batch: Sequence[Incoming], plan: Plan, services: Services, *, is_repeat: bool
-) -> tuple[Sequence[tuple[int, Submission]], Settlement]:
+def _decode(batch: Batch, plan: Plan, max_bytes: int) -> tuple[Sequence[tuple[int, Submission]], Settlement]:
     """The submissions with their places in the batch; what is none of them is answered or dead-lettered."""
-    settlement = Settlement(batch)
+    settlement = Settlement(batch.deliveries)
     submissions = []
-    for index, incoming in enumerate(batch):
-        decoded = decode(incoming, max_bytes=services.max_bytes)
+    for index, decoded in enumerate(batch.decoded(max_bytes)):
         if isinstance(decoded, Submission):
-            submissions.append((index, replace(decoded, is_repeat=True) if is_repeat else decoded))
+            submissions.append((index, decoded))
         else:
             _refuse(index, decoded, plan, settlement)
     return submissions, settlement

@@ -61,14 +61,19 @@ def judge(
     policies: PolicyChain,
     numbering: Numbering,
     shard: int,
+    *,
+    is_repeat: bool = False,
 ) -> None:
-    """Add to `plan` what becomes of each submission. `numbering` moves on with every message that is to be stored."""
+    """Add to `plan` what becomes of each submission. `numbering` moves on with every message that is to be stored.
+
+    `is_repeat`: an earlier try at all of these may have been half done.
+    """
     numbering.begin_batch(looked_up.now_ms)
     planned: dict[str, Message] = {}
     for index, submission in submissions:
         known = looked_up.known(submission)
         if known is not None:
-            _plan_known(plan, index, submission, known, is_echo=not submission.is_repeat)
+            _plan_known(plan, index, submission, known, is_echo=not (is_repeat or submission.is_repeat))
         elif submission.message_id in planned:
             _plan_known(plan, index, submission, planned[submission.message_id], is_echo=True)
         else:

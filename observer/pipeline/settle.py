@@ -13,8 +13,8 @@ log = structlog.get_logger()
 
 
 def is_last_try(incoming: Incoming, dead_letter_after: int) -> bool:
-    """Whether a failure of this delivery is one too many."""
-    return incoming.attempt >= dead_letter_after
+    """Whether a failure of this delivery is one too many; one whose topic is no text cannot be published again."""
+    return incoming.attempt >= dead_letter_after or not incoming.is_valid_text
 
 
 def refusal_of_dead(incoming: Incoming) -> Refusal | None:

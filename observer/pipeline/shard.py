@@ -3,7 +3,7 @@
 | what fails | what is done |
 |---|---|
 | a service is away (Unavailable) | the same batch again, in place, with growing waits: nothing overtakes it |
-| ... for longer than HOLD_S | the batch is given back to the broker, and the shard waits until the store answers |
+| ... for longer than HOLD_S | all is given back to the broker, and the shard waits until the service answers |
 | the line to the broker | a new one; the broker delivers again what was not settled |
 | the line, at every delivery of one message | one delivery at a time, until the delivery limit takes that message out |
 | another process writes the shard (ShardLost) | everything is let go; if the shard is still ours, we begin again |
@@ -20,7 +20,8 @@ import structlog
 from observer.broker.base import Incoming, Publisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
-from observer.pipeline.batch import Services, process
+from observer.message import Publication
+from observer.pipeline.batch import Batch, Services, process
 from observer.pipeline.count import count
 from observer.pipeline.judge import Plan
 from observer.pipeline.numbering import Numbering
@@ -29,12 +30,13 @@ from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead, s
 log = structlog.get_logger()
 
 WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-HOLD_S = 60.0  # far below the broker's limit of 30 minutes for an acknowledgement
+HOLD_S = 1200.0  # below the broker's limit of 30 minutes for an acknowledgement; giving back costs each delivery a try
 TRIES_IN_PLACE = 3
 POISON_CODES = frozenset(
     {541, 501, 502}
 )  # what the broker closes with over a message that it cannot write (facts, 2.4)
 CAREFUL_EXTRA = 50
+PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class ShardLoop:
             except BrokerUnavailable as error:
                 log.warning("shard_line_lost", reason=str(error), is_careful=self._careful_left > 0)
                 self.services.metrics.count_reconnect("consumer")
-                await self._pause()
+                await self._until_broker_confirms()
 
     async def _consume(self) -> None:
         prefetch = 1 if self._careful_left else self.prefetch
@@ -119,7 +121,7 @@ class ShardLoop:
             batch = await self._receive(queue, is_careful=is_careful)
             if not batch:
                 return
-            numbering = await self._carry_through(batch, queue, numbering, is_repeat=False)
+            numbering = await self._carry_through(Batch(batch), queue, numbering)
             self._failures = 0
             if is_careful:
                 self._careful_left = max(0, self._careful_left - len(batch))
@@ -146,11 +148,10 @@ class ShardLoop:
         return batch
 
     async def _carry_through(
-        self, batch: Sequence[Incoming], queue: AmqpShardQueue, numbering: Numbering | None, *, is_repeat: bool
+        self, batch: Batch, queue: AmqpShardQueue, numbering: Numbering | None
     ) -> Numbering | None:
         """Returns when every delivery of the batch is settled; None: read the numbering from the store again."""
-        loop = asyncio.get_running_loop()
-        given_up_s = loop.time() + HOLD_S
+        given_up_s = asyncio.get_running_loop().time() + HOLD_S
         tries = 0
         while True:
             try:
@@ -158,7 +159,6 @@ class ShardLoop:
                     numbering = Numbering.after(await self.services.store.shard_position(self.shard))
                 return await process(
                     batch,
-                    is_repeat=is_repeat,
                     queue=queue,
                     publisher=self.publisher,
                     numbering=numbering,
@@ -168,32 +168,37 @@ class ShardLoop:
             except Unavailable as error:
                 if queue.is_lost:
                     raise BrokerUnavailable(str(error)) from error
-                if loop.time() > given_up_s or self._is_stopping.is_set():
+                if not self._may_hold(given_up_s):
                     raise  # leaving the queue gives everything back, in order
-                log.warning("batch_waits", reason=str(error), messages=len(batch), tries=tries)
+                log.warning("batch_waits", reason=str(error), messages=len(batch.deliveries), tries=tries)
             except (ShardLost, ConfigError):
                 raise
             except Exception as error:  # whatever one message does to us must not stop the others
-                if len(batch) > 1:
+                if len(batch.deliveries) > 1:
                     return await self._halve(batch, queue)
-                log.exception("message_failed", tries=tries, routing_key=batch[0].routing_key[:200])
+                log.exception("message_failed", tries=tries, routing_key=batch.deliveries[0].routing_key[:200])
                 if tries + 1 >= TRIES_IN_PLACE:
-                    await self._give_up(batch, queue, f"{type(error).__name__} in the pipeline")
+                    await self._give_up(batch.deliveries, queue, f"{type(error).__name__} in the pipeline")
                     return None
-            numbering, is_repeat = None, True  # the try may have been half done
+            numbering, batch.is_repeat = None, True  # the try may have been half done
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
             tries += 1
 
-    async def _halve(self, batch: Sequence[Incoming], queue: AmqpShardQueue) -> Numbering | None:
-        middle = len(batch) // 2
-        await self._carry_through(batch[:middle], queue, None, is_repeat=True)
-        return await self._carry_through(batch[middle:], queue, None, is_repeat=True)
+    def _may_hold(self, given_up_s: float) -> bool:
+        """Whether a batch that a service keeps waiting is still ours to hold."""
+        is_ours = self._is_wanted.is_set() and not self._is_stopping.is_set()
+        return is_ours and asyncio.get_running_loop().time() <= given_up_s
 
-    async def _give_up(self, batch: Sequence[Incoming], queue: AmqpShardQueue, reason: str) -> None:
-        plan, settlement = Plan(), Settlement(batch)
+    async def _halve(self, batch: Batch, queue: AmqpShardQueue) -> Numbering | None:
+        first, second = batch.halves()
+        await self._carry_through(first, queue, None)
+        return await self._carry_through(second, queue, None)
+
+    async def _give_up(self, deliveries: Sequence[Incoming], queue: AmqpShardQueue, reason: str) -> None:
+        plan, settlement = Plan(), Settlement(deliveries)
         settlement.fail(0, reason, self.services.dead_letter_after)
-        refusal = refusal_of_dead(batch[0])
-        if refusal is not None and is_last_try(batch[0], self.services.dead_letter_after):
+        refusal = refusal_of_dead(deliveries[0])
+        if refusal is not None and is_last_try(deliveries[0], self.services.dead_letter_after):
             plan.refuse(0, refusal)
             await self.publisher.publish(plan.publications)
         await settle(queue, settlement)
@@ -211,6 +216,16 @@ class ShardLoop:
             try:
                 await self.services.store.ping()
             except StoreUnavailable:
+                continue
+            return
+
+    async def _until_broker_confirms(self) -> None:
+        """Under an alarm the broker delivers but confirms nothing: deliveries taken then would only be given back."""
+        while not self._is_stopping.is_set():
+            await self._pause()
+            try:
+                await self.publisher.publish([PROBE])
+            except BrokerUnavailable:
                 continue
             return
 

@@ -122,7 +122,8 @@ class MessageStore(Protocol):
         A conversation moves forward only: the newer (timestamp, message_id) wins. The sender becomes the owner's
         contact-by-writing: `Relation.is_contact` of (sender, recipient) is true from then on.
 
-        Raises ShardLost when one of the offsets is taken by another message.
+        Raises ShardLost when one of the offsets is taken by another message, and StoreUnavailable when one of the
+        messages was stored elsewhere since it was looked up: look up again.
         """
         ...
 

@@ -62,8 +62,10 @@ async def _insert_missing(
     except BulkWriteError as error:
         # What stood in the way is there but not on the majority yet, or came this moment: the next try sees it.
         raise StoreUnavailable("messages of this batch are being stored by somebody else") from error
-    # One that is stored at another place came through another shard (one client id, two recipients): it stands.
-    return [message for message in messages if stored.get(message.message_id, _place(message)) == _place(message)]
+    if any(stored.get(message.message_id, _place(message)) != _place(message) for message in messages):
+        # One client id, two recipients: it came through another shard since the look-up. The next look-up knows it.
+        raise StoreUnavailable("a message of this batch was stored through another shard meanwhile")
+    return messages
 
 
 async def _stored(collections: Collections, ids: Sequence[str], places: Sequence[int]) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ loop; a statement a row would ask for the lock back thousands of times a second.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from observer.errors import ShardLost
+from observer.errors import ShardLost, StoreUnavailable
 from observer.message import Message
 from observer.store.base import Position
 from observer.store.place import place_of
@@ -41,10 +41,7 @@ def save(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
     try:
         _insert(connection, _INSERT_MESSAGES, rows)
     except sqlite3.IntegrityError:
-        messages, missing = _settle_conflict(connection, messages)
-        _insert(connection, _INSERT_MESSAGES, missing)
-    if not messages:
-        return
+        _insert(connection, _INSERT_MESSAGES, _missing(connection, messages))
     span = (_place(messages[0]), _place(messages[-1]))
     connection.execute(_INSERT_TIMELINES, span)
     connection.execute(_MARK_WRITTEN, span)
@@ -61,11 +58,9 @@ def _insert(connection: sqlite3.Connection, head: str, rows: Sequence[Row], tail
             start += size
 
 
-def _settle_conflict(
-    connection: sqlite3.Connection, messages: Sequence[Message]
-) -> tuple[Sequence[Message], Sequence[Row]]:
-    """The messages that are or may be stored as given, and the rows of those that are not stored yet."""
-    ours, missing = [], []
+def _missing(connection: sqlite3.Connection, messages: Sequence[Message]) -> Sequence[Row]:
+    """The rows of those that are not stored yet. Raises ShardLost, StoreUnavailable (see MessageStore.save)."""
+    missing = []
     for message in messages:
         row = row_of(message)
         found = connection.execute(
@@ -75,10 +70,10 @@ def _settle_conflict(
             raise ShardLost(f"offset {message.offset} of shard {message.shard} is taken by another message")
         if not found:
             missing.append(row)
-        if not found or found[0] == row[:2]:
-            ours.append(message)
-        # else: stored through another shard meanwhile (one client id, two recipients): the first one stands
-    return ours, missing
+        elif found[0] != row[:2]:
+            # One client id, two recipients: it came through another shard since the look-up. The next look-up knows it.
+            raise StoreUnavailable(f"message {message.message_id} was stored through another shard meanwhile")
+    return missing
 
 
 def _place(message: Message) -> int:

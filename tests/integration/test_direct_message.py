@@ -51,6 +51,25 @@ def test_the_same_client_message_id_is_one_message(observer: RunningObserver) ->
     assert [one["text"] for one in stored["messages"]] == ["once", "end"]
 
 
+def test_one_client_message_id_for_many_recipients_is_one_message_and_the_others_are_refused(
+    observer: RunningObserver,
+) -> None:
+    """Sent at once, through all shards: what is shown is stored, the rest is refused and told (promise 2)."""
+    alice = person(observer, "alice")
+    recipients = [person(observer, f"friend-{number}") for number in range(12)]
+    with connected(alice, *recipients):
+        for recipient in recipients:
+            alice.send(recipient.user, "same", client_message_id="m-1")
+        alice.wait_until(lambda: len(alice.refusals) == len(recipients) - 1, "a refusal for all but one")
+        (shown,) = alice.inbox
+        receiver = next(recipient for recipient in recipients if recipient.user == shown["recipient"])
+        receiver.wait_for_texts("same")
+
+    assert [recipient.texts() for recipient in recipients if recipient is not receiver] == [[]] * 11
+    assert {refusal["code"] for refusal in alice.refusals} == {"client_message_id_taken"}
+    assert observer.metric("observer_messages_total", outcome="stored") == 1
+
+
 def test_messages_of_one_sender_arrive_in_the_order_sent(observer: RunningObserver) -> None:
     """Promise 3, in the quiet case."""
     alice, bob = person(observer, "alice"), person(observer, "bob")

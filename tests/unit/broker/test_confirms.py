@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observer.broker.publisher import Confirms
+from observer.broker.publishing_line import Confirms
 
 
 def confirms(count: int, first: int = 1) -> tuple[Confirms, "asyncio.Future[None]"]:
