@@ -32,6 +32,8 @@ class Person:
         self.app, self.user = issued.app, issued.user
         self.inbox: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
+        self.acknowledged: set[int] = set()
+        """Packet ids of what the broker has acknowledged."""
         self._port = port
         self._qos = qos
         self._filter = issued.subscribe
@@ -47,6 +49,7 @@ class Person:
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
+        self.client.on_publish = self._on_publish
         self.client.reconnect_delay_set(1, 2)
 
     def connect(self) -> None:
@@ -101,6 +104,11 @@ class Person:
     def _on_subscribe(self, *_: Any) -> None:
         with self._changed:
             self._is_subscribed = True
+            self._changed.notify_all()
+
+    def _on_publish(self, _: mqtt.Client, __: Any, packet_id: int, *___: Any) -> None:
+        with self._changed:
+            self.acknowledged.add(packet_id)
             self._changed.notify_all()
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
