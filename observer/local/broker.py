@@ -13,7 +13,7 @@ from observer.errors import ConfigError
 from observer.local.container import IMAGE, IMAGE_VERSION, has_engine, has_image, launch_container
 from observer.local.epmd import stop_epmd
 from observer.local.install import can_install, install_rabbitmq
-from observer.local.node import STOP_TIMEOUT_S, Launch, Node, NodePlan
+from observer.local.node import STOP_TIMEOUT_S, Launch, Node, NodePlan, start_time
 from observer.local.ports import is_taken
 from observer.local.programs import BIN_VARIABLE, Programs, find_programs, launch_programs
 from observer.setup.broker_files import LOOPBACK, BrokerPorts
@@ -139,18 +139,18 @@ async def _stop_left_over(plan: NodePlan, say: Say) -> None:
         os.kill(pid, signal.SIGTERM)
         for _ in range(int(STOP_TIMEOUT_S / POLL_S)):
             await asyncio.sleep(POLL_S)
-            os.kill(pid, 0)
-        os.killpg(pid, signal.SIGKILL)
+            if start_time(pid) is None:
+                break
+        else:
+            os.killpg(pid, signal.SIGKILL)
     plan.pid_file.unlink(missing_ok=True)
     stop_epmd(epmd_port)
 
 
 def _left_over(plan: NodePlan) -> tuple[int, int] | None:
-    """Process and epmd port of a node that still runs on this folder; its environment proves that it is ours."""
+    """Process and epmd port of a node that still runs on this folder; the time of its start proves that it is ours."""
     try:
-        pid, epmd_port = (int(word) for word in plan.pid_file.read_text().split())
-        known = b"".join(Path(f"/proc/{pid}/{what}").read_bytes() for what in ("environ", "cmdline"))
+        pid, epmd_port, started = (int(word) for word in plan.pid_file.read_text().split())
     except (OSError, ValueError):
         return None
-    is_ours = f"RABBITMQ_LOG_BASE={plan.state / 'log'}\0".encode() in known
-    return (pid, epmd_port) if is_ours else None
+    return (pid, epmd_port) if start_time(pid) == started else None

@@ -39,7 +39,7 @@ class NodePlan:
 
     @property
     def pid_file(self) -> Path:
-        """Holds the ids of a running node: its process, and the port of its port mapper."""
+        """Holds what a running node is known by: its process, the port of its port mapper, its start (`start_time`)."""
         return self.state / "pid"
 
 
@@ -84,7 +84,8 @@ class Node:
                 group=self.launch.user,
                 extra_groups=None if self.launch.user is None else [],
             )
-        self.plan.pid_file.write_text(f"{self._process.pid} {self.plan.epmd_port}\n")
+        pid = self._process.pid
+        self.plan.pid_file.write_text(f"{pid} {self.plan.epmd_port} {start_time(pid) or 0}\n")
 
     def is_ready(self) -> bool:
         """Whether definitions are loaded and every listener is open. Raises ConfigError if the node has ended."""
@@ -147,6 +148,20 @@ class Node:
         self._process = None
         self.plan.pid_file.unlink(missing_ok=True)
         stop_epmd(self.plan.epmd_port)
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot: with its id that tells it from all others.
+
+    None if it has ended, or where there is no /proc. Everyone may ask, unlike for a process's environment, which a
+    container's root may not read of another user's process.
+    """
+    try:
+        # proc(5): the second field may hold blanks and parentheses; the state is the third, the start the 22nd.
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if state == "Z" else int(rest[18])
 
 
 def node_environment(plan: NodePlan) -> dict[str, str]:

@@ -183,7 +183,7 @@ def test_a_closed_terminal_stops_it_too(environment: Mapping[str, str], folder: 
 
 def node_ids(folder: Path) -> tuple[int, int]:
     """Process and epmd port of the node that runs now."""
-    pid, epmd_port = (folder / "var" / "rabbitmq-state" / "pid").read_text().split()
+    pid, epmd_port, _ = (folder / "var" / "rabbitmq-state" / "pid").read_text().split()
     return int(pid), int(epmd_port)
 
 
