@@ -122,8 +122,7 @@ def _sole_use(state: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError(
-                f"another `observer run --local` uses {state.parent} already: stop it, or choose another folder "
-                "with --dir"
+                f"another `observer run --local` uses {state.parent} already: stop it, or start this one elsewhere"
             ) from error
         yield
 

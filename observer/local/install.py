@@ -10,6 +10,7 @@ from pathlib import Path
 from observer.errors import ConfigError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+SERVICE = "rabbitmq-server.service"
 INSTALL = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "rabbitmq-server")
 
 
@@ -19,11 +20,16 @@ def can_install() -> bool:
 
 
 def install_rabbitmq(say: Callable[[str], None]) -> None:
-    """Install the distribution's RabbitMQ; no service of it is started. Raises ConfigError if that fails."""
+    """Install the distribution's RabbitMQ; its service starts neither now nor with the machine.
+
+    Raises ConfigError if it cannot be installed.
+    """
     say("Installing RabbitMQ from the distribution (apt-get; a minute or two, once).")
     with no_service_starts(POLICY):
         _apt("apt-get", "update", "--quiet")
         _apt(*INSTALL)
+    if shutil.which("systemctl") is not None:  # the package has switched it on for the next start
+        _run("systemctl", "disable", "--quiet", SERVICE)
 
 
 @contextmanager
@@ -41,10 +47,14 @@ def no_service_starts(policy: Path) -> Iterator[None]:
 
 
 def _apt(*command: str) -> None:
-    environment = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = _run(*command)
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-3:]
         raise ConfigError(f"`{' '.join(command)}` failed:\n" + "\n".join(last))
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(  # noqa: S603 - our own arguments
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )

@@ -152,6 +152,29 @@ async def test_a_run_that_was_killed_is_cleaned_up_by_the_next(environment: Mapp
     assert not is_taken(epmd_port)
 
 
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """Somebody else's process."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+async def test_a_process_that_has_the_id_of_an_earlier_broker_by_chance_is_left_alone(
+    environment: Mapping[str, str], folder: Path, bystander: subprocess.Popen[bytes]
+) -> None:
+    """Ids are used again, after a start of the machine above all."""
+    broken = dict(environment) | {BIN_VARIABLE: str(a_rabbitmq_that_fails(folder))}
+    state = folder / "var" / "rabbitmq-state"
+    state.mkdir(parents=True)
+    (state / "pid").write_text(f"{bystander.pid} 1 1\n")
+
+    with pytest.raises(ConfigError, match="did not come up"):
+        await run_local(broken, never, directory=folder / "var", say=lambda _: None)
+
+    assert bystander.poll() is None
+
+
 def test_a_closed_terminal_stops_it_too(environment: Mapping[str, str], folder: Path) -> None:
     """Although what it says while it stops can no longer be written."""
     run = subprocess.Popen(
