@@ -7,6 +7,7 @@ A part that ends before it was told to ends the process: an orchestrator restart
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 API_DRAIN_S = 5.0
 READY_CHECK_S = 0.05
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread of SQLite's may wait for Python's global lock; the usual 5 ms were most of a save."""
 
 
 def broker_options(settings: BrokerSettings) -> BrokerOptions:
@@ -108,6 +111,7 @@ async def run(settings: Settings, *, stop: asyncio.Event, on_ready: Callable[[],
 
     Raises ConfigError for what the operator must mend.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         async with AsyncExitStack() as stack:
             await _start(settings, stack, stop, on_ready)
@@ -134,6 +138,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         metrics,
         now_ms,
         settings.broker.dead_letter_after,
+        asyncio.Semaphore(settings.broker.batches_at_once),
         settings.policies.shape.max_bytes if settings.policies.shape.enabled else MAX_BYTES,
     )
     loops = Shards(

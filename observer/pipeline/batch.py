@@ -1,5 +1,6 @@
 """The way of a batch, on one screen: decode → look up → judge → save → publish → settle (docs/architecture.md)."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class Services:
     metrics: Metrics
     now_ms: Callable[[], int]
     dead_letter_after: int
+    turns: asyncio.Semaphore
+    """How many shards may be on their way at once: while one waits for its turn, its next batch grows."""
     max_bytes: int = MAX_BYTES
 
 

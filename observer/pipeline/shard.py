@@ -157,14 +157,15 @@ class ShardLoop:
             try:
                 if numbering is None:
                     numbering = Numbering.after(await self.services.store.shard_position(self.shard))
-                return await process(
-                    batch,
-                    queue=queue,
-                    publisher=self.publisher,
-                    numbering=numbering,
-                    shard=self.shard,
-                    services=self.services,
-                )
+                async with self.services.turns:
+                    return await process(
+                        batch,
+                        queue=queue,
+                        publisher=self.publisher,
+                        numbering=numbering,
+                        shard=self.shard,
+                        services=self.services,
+                    )
             except Unavailable as error:
                 if queue.is_lost:
                     raise BrokerUnavailable(str(error)) from error
