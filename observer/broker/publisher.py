@@ -16,8 +16,10 @@ from observer.broker.publishing_line import PublishingLine
 from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
-RETRY_DELAYS_S = (0.01, 0.05, 0.2)
-"""Waits between the tries of a publication that the broker refused; after them the caller decides."""
+RETRY_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
+"""Waits between the tries of a publication that the broker refused; after them the caller gives up its place.
+
+A broker that shuts down or starts refuses for longer than one bad subscriber does."""
 RECONNECT_DELAYS_S = (0.02, 0.1, 0.5)
 
 
