@@ -32,10 +32,10 @@ log = structlog.get_logger()
 WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 HOLD_S = 1200.0  # below the broker's limit of 30 minutes for an acknowledgement; giving back costs each delivery a try
 TRIES_IN_PLACE = 3
-POISON_CODES = frozenset(
-    {541, 501, 502}
-)  # what the broker closes with over a message that it cannot write (facts, 2.4)
+POISON_CODES = frozenset({541, 501, 502})
+"""What the broker closes a line with over a message that it cannot write (facts, 2.4)."""
 CAREFUL_EXTRA = 50
+"""Deliveries taken one at a time beyond those that were in hand when the line was lost."""
 PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 
