@@ -100,6 +100,7 @@ async def test_a_mongodb_that_answers_is_well(mongo_url: str) -> None:
     assert finding.level is Level.OK, finding
 
 
+@pytest.mark.usefixtures("pymongo_may_leave_sockets")
 async def test_a_mongodb_that_does_not_answer_is_found_without_a_word_about_its_password() -> None:
     url = SecretStr(f"mongodb://observer:hunter2@127.0.0.1:{free_port()}/chat")
     finding = await check_store(StoreSettings(url=url, timeout_s=1.0), is_observer_running=False)
