@@ -1,13 +1,11 @@
 """The local broker of `observer run --local`: found or installed, started, waited for, stopped."""
 
 import asyncio
-import fcntl
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from observer.errors import ConfigError
 from observer.local.container import IMAGE, IMAGE_VERSION, has_engine, has_image, launch_container
@@ -66,19 +64,19 @@ def find_source(environment: Mapping[str, str], say: Say) -> Source:
 async def local_broker(source: Source, plan: NodePlan, ports: BrokerPorts, *, say: Say) -> AsyncIterator[Node]:
     """A node that serves, on the files in `plan.config`; it is stopped at the end.
 
-    Raises ConfigError where the folder is in use, a port is taken, or the node does not come up.
+    The caller has the folder to himself (`sole_use`): two nodes on one data folder would destroy it.
+    Raises ConfigError where a port is taken, or the node does not come up.
     """
-    with _sole_use(plan.state):
-        await _stop_left_over(plan, say)
-        check_ports(ports)
-        node = Node(plan, source.launch(plan, ports))
-        try:
-            node.start()
-            await _until_ready(node, source.version, say)
-            yield node
-        finally:
-            say("Stopping RabbitMQ.")
-            await asyncio.shield(asyncio.to_thread(node.stop))
+    await _stop_left_over(plan, say)
+    check_ports(ports)
+    node = Node(plan, source.launch(plan, ports))
+    try:
+        node.start()
+        await _until_ready(node, source.version, say)
+        yield node
+    finally:
+        say("Stopping RabbitMQ.")
+        await asyncio.shield(asyncio.to_thread(node.stop))
 
 
 def check_ports(ports: BrokerPorts) -> None:
@@ -112,19 +110,6 @@ async def _until_ready(node: Node, version: tuple[int, int], say: Say) -> None:
             told_s = now_s
             say(f"... still starting, {now_s - started_s:.0f} s.")
         await asyncio.sleep(POLL_S)
-
-
-@contextmanager
-def _sole_use(state: Path) -> Iterator[None]:
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state.parent / f"{state.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"another `observer run --local` uses {state.parent} already: stop it, or start this one elsewhere"
-            ) from error
-        yield
 
 
 async def _stop_left_over(plan: NodePlan, say: Say) -> None:

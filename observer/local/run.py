@@ -14,6 +14,7 @@ from observer.errors import BrokerUnavailable, ConfigError
 from observer.local.broker import Say, Source, find_source, local_broker
 from observer.local.node import Node, NodePlan
 from observer.local.ports import free_ports, is_taken
+from observer.local.sole_use import sole_use
 from observer.settings import Settings
 from observer.settings_load import load_settings
 from observer.setup.broker_files import BrokerPorts
@@ -34,9 +35,17 @@ async def run_local(
     """Do all of it; returns when `observe` does. Cancel it to stop earlier.
 
     Settings come from what an earlier run wrote into `directory`, and from `environment`, which wins.
-    Raises ConfigError, with what to do, for a taken port, a missing right or a broker that does not come up.
+    Raises ConfigError, with what to do, for a second run on `directory`, a taken port, a missing right or a broker that
+    does not come up.
     """
     wished = read_settings(directory, environment)
+    with sole_use(directory, endpoints(wished)):
+        await _run_alone(wished, environment, observe, directory, say)
+
+
+async def _run_alone(
+    wished: Settings, environment: Mapping[str, str], observe: Observe, directory: Path, say: Say
+) -> None:
     check_api_port(wished)
     say("Looking for RabbitMQ.")
     source = find_source(environment, say)
@@ -73,6 +82,11 @@ def read_settings(directory: Path, environment: Mapping[str, str]) -> Settings:
     """The settings of the last set-up in `directory`, if there was one, and of the environment."""
     file = directory / SETTINGS_FILE
     return load_settings(file if file.exists() else None, environment)
+
+
+def endpoints(settings: Settings) -> str:
+    """Where these settings are reached, in words."""
+    return f"MQTT {settings.public.mqtt_url}, HTTP API http://{settings.api.host}:{settings.api.port}"
 
 
 def set_up_options(settings: Settings, directory: Path, source: Source) -> SetUpOptions:

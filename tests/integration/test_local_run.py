@@ -117,12 +117,12 @@ async def test_a_broker_that_does_not_come_up_shows_the_end_of_its_log(
 
 
 async def test_a_second_run_on_the_same_folder_is_refused(environment: Mapping[str, str], folder: Path) -> None:
-    """Two brokers on one data folder would destroy it."""
+    """Two brokers on one data folder would destroy it; with the same ports it is no riddle about ports either."""
 
     async def observe(_settings: Settings, _on_ready: Callable[[], None]) -> None:
-        other = dict(environment) | {"OBSERVER_API__PORT": str(free_ports(1)[0])}
-        with pytest.raises(ConfigError, match="another `observer run --local` uses"):
-            await run_local(other, never, directory=folder / "var", say=lambda _: None)
+        for other in (environment, dict(environment) | {"OBSERVER_API__PORT": str(free_ports(1)[0])}):
+            with pytest.raises(ConfigError, match=rf"already \(process {os.getpid()}: MQTT mqtt://127.0.0.1:\d+, HTTP"):
+                await run_local(other, never, directory=folder / "var", say=lambda _: None)
 
     await run_local(environment, observe, directory=folder / "var", say=lambda _: None)
 
