@@ -35,7 +35,7 @@ class TokenAnswer(BaseModel):
     token: str = Field(description="The MQTT password; also the bearer token of this API.")
     app: str = Field(examples=["demo"])
     user: str = Field(examples=["alice"])
-    client_id: str = Field(description="The MQTT client id to connect with.", examples=["alice.Zk3vQ"])
+    client_id: str = Field(description="The MQTT client id to connect with.", examples=["demo.alice.phone"])
     username: str = Field(description="The MQTT user name to connect with.")
     subscribe: str = Field(description="The one filter to subscribe to.", examples=["apps/demo/users/alice/#"])
     publish: str = Field(

@@ -30,6 +30,6 @@ def bare_logins(key: SigningKey, app: str, users: Sequence[str], *, vhost: str, 
         anywhere = scopes[-1].replace(f"apps.{app}.outgoing.users.{user}.*", f"apps.{app}.users.*")
         claims = {"sub": user, "aud": audience, "exp": expires, "scope": [*scopes, anywhere]}
         token = jwt.encode(claims, key.signer, algorithm=key.algorithm, headers={"kid": key.kid})
-        return Login(client_id(user, random_device()), user, token, topics.inbox_filter(app, user))
+        return Login(client_id(app, user, random_device()), user, token, topics.inbox_filter(app, user))
 
     return [login(user) for user in users]

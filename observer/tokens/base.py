@@ -53,7 +53,7 @@ class IssuedToken:
     app: str
     user: str
     client_id: str
-    """The MQTT client id to connect with: `<user>.<device>`; for the chat21 profile a random one that is not bound."""
+    """The MQTT client id to connect with, bound to app and user; of the chat21 profile a random one, not bound."""
     username: str
     """The MQTT user name to connect with; the token is the password."""
     subscribe: str

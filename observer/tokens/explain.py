@@ -37,8 +37,8 @@ def explain(token: str, *, now: float, ring: KeyRing | None = None, audience: st
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise Refused("this is no token: not three parts of base64url text, two of them JSON objects") from error
     header, claims = parts["header"], parts["payload"]
-    user = claims.get("sub") if isinstance(claims.get("sub"), str) else ""
-    rights = [explain_scope(scope, user=user, audience=audience) for scope in _scopes(claims)]
+    app, user = _text(claims, "app_id"), _text(claims, "sub")
+    rights = [explain_scope(scope, app=app, user=user, audience=audience) for scope in _scopes(claims)]
     facts = [
         *_explain_user(claims),
         _explain_signature(token, header, ring),
@@ -55,6 +55,11 @@ def explain(token: str, *, now: float, ring: KeyRing | None = None, audience: st
     return Explanation(facts, [right.text for right in rights] or ["nothing"], warnings)
 
 
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
     match claims.get("scope"):
         case str(text):
@@ -67,8 +72,7 @@ def _scopes(claims: Mapping[str, Any]) -> list[str]:
 
 def _explain_user(claims: Mapping[str, Any]) -> Iterator[str]:
     yield f"user {_shown(claims.get('sub'))}"
-    if "app_id" in claims:
-        yield f"app {_shown(claims['app_id'])}"
+    yield f"app {_shown(claims.get('app_id'))}"
 
 
 def _user_warnings(claims: Mapping[str, Any]) -> Iterator[str]:
@@ -78,7 +82,9 @@ def _user_warnings(claims: Mapping[str, Any]) -> Iterator[str]:
             f"the user id {_shown(user)} is not 1 to 64 characters of A-Z a-z 0-9 _ -: "
             "a dot, a slash or a wildcard in it reaches other users' topics"
         )
-    if app is not None and not (isinstance(app, str) and is_app(app)):
+    if app is None:
+        yield "it names no app (claim app_id), so nothing that it allows can be told to be its user's own"
+    elif not (isinstance(app, str) and is_app(app)):
         yield f"the app id {_shown(app)} is not 1 to 32 characters of A-Z a-z 0-9 _ -"
 
 

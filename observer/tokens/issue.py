@@ -83,7 +83,7 @@ class BrokerTokens:
             token=jwt.encode(claims, key.signer, key.algorithm, headers={"kid": key.kid}),
             app=app,
             user=user,
-            client_id=client_id(user, device),
+            client_id=client_id(app, user, device),
             username=user,
             subscribe=topics.inbox_filter(app, user),
             publish=topics.mqtt(topics.outgoing(app, user, RECIPIENT)),

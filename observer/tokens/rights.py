@@ -6,6 +6,8 @@ Judges a scope against what its own user needs: everything else reaches further,
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from observer.tokens.scopes import SESSION_PREFIX, client_id
+
 _VERBS = {
     "read": "take messages out of",
     "write": "put messages into",
@@ -42,8 +44,16 @@ class _Pattern:
         return ascii("*".join(unquote_plus(part) for part in self.raw.split("*")))[1:-1]
 
 
-def explain_scope(scope: str, *, user: str, audience: str = "rabbitmq") -> Right:
-    """What this scope allows to `user` on a broker that is called `audience`."""
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Whose token it is."""
+
+    app: str
+    user: str
+
+
+def explain_scope(scope: str, *, app: str, user: str, audience: str = "rabbitmq") -> Right:
+    """What this scope allows to `user` of `app` on a broker that is called `audience`."""
     if not scope.startswith(f"{audience}."):
         return Right(f"nothing here: {scope!a} is for another service than {audience!a}")
     permission, _, place = scope.removeprefix(f"{audience}.").partition(":")
@@ -53,7 +63,7 @@ def explain_scope(scope: str, *, user: str, audience: str = "rabbitmq") -> Right
     if permission not in _VERBS or len(parts) > 3:
         return Right(f"nothing: {scope!a} is no scope that RabbitMQ knows")
     vhost, name, key = (*parts, *[_Pattern("*")] * (3 - len(parts)))
-    return _explain_place(permission, name, key, where=f"in virtual host {vhost}", user=user)
+    return _explain_place(permission, name, key, where=f"in virtual host {vhost}", holder=_Holder(app, user))
 
 
 def _tag_warning(tag: str) -> str:
@@ -62,38 +72,39 @@ def _tag_warning(tag: str) -> str:
     return "the tag opens the management interface, which no user needs"
 
 
-def _explain_place(permission: str, name: _Pattern, key: _Pattern, *, where: str, user: str) -> Right:
-    if name.beginning.startswith("mqtt-subscription-"):
-        return _explain_session(permission, name, where=where, user=user)
+def _explain_place(permission: str, name: _Pattern, key: _Pattern, *, where: str, holder: _Holder) -> Right:
+    if name.beginning.startswith(SESSION_PREFIX):
+        return _explain_session(permission, name, where=where, holder=holder)
     if name.is_exact and str(name) == _TOPIC_EXCHANGE and permission in ("read", "write"):
-        return _explain_topic(permission, key, where=where, user=user)
+        return _explain_topic(permission, key, where=where, holder=holder)
     right = f"{_VERBS[permission]} every queue and exchange named {name} {where}"
     if permission == "configure":
         return Right(right, "no user needs that: by it he deletes the queues of others and of the observer")
-    return Right(f"{right}, for topics like {_topic(key)}", f"no user needs that: it reaches beyond what is {user!a}'s")
+    warning = f"no user needs that: it reaches beyond what is {holder.user!a}'s"
+    return Right(f"{right}, for topics like {_topic(key)}", warning)
 
 
-def _explain_session(permission: str, name: _Pattern, *, where: str, user: str) -> Right:
-    clients = str(name).removeprefix("mqtt-subscription-")
+def _explain_session(permission: str, name: _Pattern, *, where: str, holder: _Holder) -> Right:
+    clients = str(name).removeprefix(SESSION_PREFIX)
     right = f"{_VERBS[permission]} the MQTT sessions of client ids like {clients} {where}"
-    if name.beginning.startswith(f"mqtt-subscription-{user}."):
+    if name.beginning.startswith(SESSION_PREFIX + client_id(holder.app, holder.user, "")):
         return Right(right)
     return Right(right, "other users' sessions too, if their client ids are known: only that they are random protects")
 
 
-def _explain_topic(permission: str, key: _Pattern, *, where: str, user: str) -> Right:
+def _explain_topic(permission: str, key: _Pattern, *, where: str, holder: _Holder) -> Right:
     topic = _topic(key)
     match permission, key.beginning.split("."):
-        case "read", ["apps", app, "users", owner, _, *_] if app and owner == user:
+        case "read", ["apps", app, "users", user, _, *_] if _Holder(app, user) == holder:
             return Right(f"receive what arrives at {topic} {where}")
-        case "write", ["apps", app, "outgoing", "users", owner, _, *_] if app and owner == user:
+        case "write", ["apps", app, "outgoing", "users", user, _, *_] if _Holder(app, user) == holder:
             return Right(f"send messages to {topic} {where}")
-        case "write", ["apps", app, "users", owner, below, *_] if app and owner == user:
+        case "write", ["apps", app, "users", user, below, *_] if _Holder(app, user) == holder:
             warning = "he can write into his own inbox, past the observer and its policies" if below == "" else None
             return Right(f"publish to {topic} {where}", warning)
         case _:
             verb = "receive everything" if permission == "read" else "publish anything"
-            return Right(f"{verb} at {topic} {where}", f"these topics are not {user!a}'s alone")
+            return Right(f"{verb} at {topic} {where}", f"these topics are not {holder.user!a}'s alone")
 
 
 def _topic(key: _Pattern) -> str:

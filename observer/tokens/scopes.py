@@ -6,19 +6,23 @@ Every line here is needed and was tested alone on RabbitMQ 3.10 and 4.3 (docs/se
 
 from urllib.parse import quote
 
-CLIENT_ID_SEPARATOR = "."
-"""Between user and device in a client id. No id contains it, so `a` can not reach the sessions of `a-b`."""
+SESSION_PREFIX = "mqtt-subscription-"
+"""The broker calls the queues of a session by this, the client id, and `qos0` or `qos1`."""
 
 
-def client_id(user: str, device: str) -> str:
-    """The MQTT client id of one device; the names of its session queues begin with it."""
-    return f"{user}{CLIENT_ID_SEPARATOR}{device}"
+def client_id(app: str, user: str, device: str) -> str:
+    """The MQTT client id of one device: `<app>.<user>.<device>`, with `~` for every `-`.
+
+    No id contains a dot, so no other user and no other app has client ids that begin as this user's do.
+    None contains a `~`, so nothing runs together; and a client id without `-` is none that a chat21 token reaches.
+    """
+    return f"{app}.{user}.{device}".replace("-", "~")
 
 
 def standard_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "rabbitmq") -> tuple[str, ...]:
-    """Subscribe to one's own inbox, publish to one's own outgoing topics, own the sessions `<user>.<device>`."""
+    """Subscribe to one's own inbox, publish to one's own outgoing topics, own the sessions of one's client ids."""
     place = quote(vhost, safe="")
-    sessions = f"{place}/mqtt-subscription-{user}{CLIENT_ID_SEPARATOR}*"
+    sessions = f"{place}/{SESSION_PREFIX}{client_id(app, user, '*')}"
     return (
         f"{audience}.configure:{sessions}",
         f"{audience}.write:{sessions}",
@@ -32,11 +36,12 @@ def chat21_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "rab
     """The narrowest scopes with which the stock Chat21 client works (contract, 1.1, 1.2 and 2).
 
     Its client id is a random UUID that names no user, so the session scopes match every UUID: only that nobody can
-    guess another's keeps sessions apart. It subscribes with QoS 0, so sessions of QoS 1 are out of its reach.
+    guess another's keeps sessions apart. It subscribes with QoS 0, so sessions of QoS 1 are out of its reach; so are
+    those of standard clients, which have no `-` in their client ids.
     Nothing here ends in `clientadded`, `clientupdated` or `clientdeleted`, except below the user's own presence.
     """
     place = quote(vhost, safe="")
-    sessions = f"{place}/mqtt-subscription-*-*-4*-*-*qos0"
+    sessions = f"{place}/{SESSION_PREFIX}*-*-4*-*-*qos0"
     own = f"{place}/amq.topic/apps.{app}.users.{user}"
     return (
         f"{audience}.configure:{sessions}",

@@ -1,6 +1,27 @@
 """What a user must not reach, generated for any two users: filters to read by, topics to forge with."""
 
+from typing import NamedTuple
+
 APP, OTHER_APP = "perm", "perm-2"
+
+
+class Someone(NamedTuple):
+    """One user of one app."""
+
+    app: str
+    user: str
+
+
+PAIRS = [("alice", "bob"), ("a", "a-b"), ("a-b", "a"), ("a", "ab"), ("ab", "a"), ("_", "-")]
+"""Attacker and victim in one app; ids that begin with one another are what a loose pattern lets through."""
+NAMESAKES = [
+    (Someone(OTHER_APP, "alice"), Someone(APP, "alice")),
+    (Someone(APP, "alice"), Someone(OTHER_APP, "alice")),
+    (Someone(APP, "2-alice"), Someone(OTHER_APP, "alice")),
+    (Someone("alice", APP), Someone(APP, "alice")),
+]
+"""Attacker and victim in two apps: called the same, or the same when app and user run together or are exchanged."""
+STRANGERS = [*((Someone(APP, me), Someone(APP, other)) for me, other in PAIRS), *NAMESAKES]
 
 
 def foreign_filters(me: str, other: str) -> list[str]:
@@ -37,6 +58,7 @@ def foreign_topics(me: str, other: str) -> list[str]:
         f"apps/{APP}/outgoing/users/{other}/messages/{me}/outgoing",
         f"apps/{APP}/outgoing/users/{me}",
         f"apps/{OTHER_APP}/outgoing/users/{me}/messages/{other}/outgoing",
+        f"apps/{OTHER_APP}/users/{me}/messages/{other}/clientadded",
         *(
             f"apps/{APP}/users/{owner}/{below}"
             for owner in (me, other)

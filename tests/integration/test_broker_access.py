@@ -21,13 +21,13 @@ from observer.setup.broker_keys import hand_over_keys
 from observer.setup.certificates import ensure_certificates
 from observer.setup.signing_keys import SharedKey, as_broker_key
 from observer.tokens.keys import decode_key, generate_key, read_ring
+from observer.tokens.scopes import client_id, standard_scopes
 from observer.topics import client_added, outgoing
 from tests.services.broker_clients import (
     WAIT_S,
     logged_in,
     mqtt_user,
     observer_url,
-    scopes_of,
     signed_token,
     user_token,
 )
@@ -92,7 +92,7 @@ def test_a_user_token_opens_no_management(broker: RunningBroker) -> None:
     ("exchange", "routing_key"),
     [
         ("", names.shard_queue(0)),
-        ("", "mqtt-subscription-somebody.deviceqos1"),
+        ("", "mqtt-subscription-app.somebody.deviceqos1"),
         ("amq.direct", "x"),
         ("amq.fanout", "x"),
         (names.SHARD_EXCHANGE, outgoing(APP, "alice", "bob")),
@@ -139,7 +139,7 @@ async def test_the_observer_declares_and_deletes_only_its_member_queue(channel: 
 async def test_the_observer_declares_no_other_queue(channel: AbstractChannel) -> None:
     """Nor one that could pass for a user's session."""
     with pytest.raises(ChannelAccessRefused):
-        await channel.declare_queue("mqtt-subscription-somebody.deviceqos1")
+        await channel.declare_queue("mqtt-subscription-app.somebody.deviceqos1")
 
 
 def test_both_signing_keys_are_trusted(broker: RunningBroker) -> None:
@@ -148,8 +148,8 @@ def test_both_signing_keys_are_trusted(broker: RunningBroker) -> None:
 
     for name, key in (("current", ring.current), ("next", ring.next)):
         private = (broker.keys_dir / f"{name}.pem").read_bytes()
-        token = signed_token(name, scopes_of(APP, name), key=private, key_id=key.kid)
-        with mqtt_user(broker.mqtt_port, f"{name}.x", token) as client:
+        token = signed_token(name, standard_scopes(APP, name), key=private, key_id=key.kid)
+        with mqtt_user(broker.mqtt_port, client_id(APP, name, "x"), token) as client:
             assert not client.connected.get(timeout=WAIT_S).is_failure
 
 
@@ -157,7 +157,7 @@ def test_a_running_broker_takes_a_new_key_and_drops_an_old_one(broker: RunningBr
     """Without a restart, and without closing a connection."""
     private = generate_key()
     new = decode_key(private, "RS256", shown_as="new")
-    token = signed_token("dora", scopes_of(APP, "dora"), key=private, key_id=new.kid)
+    token = signed_token("dora", standard_scopes(APP, "dora"), key=private, key_id=new.kid)
     with keys_restored(broker), logged_in(broker, APP, "carl") as carl:
         assert is_refused(broker, "dora", token)
         hand_over_keys([as_broker_key(new)], lambda expression: broker.rabbitmqctl("eval", expression))
@@ -179,7 +179,7 @@ def keys_restored(broker: RunningBroker) -> Iterator[None]:
 
 def is_refused(broker: RunningBroker, user: str, token: str) -> bool:
     """Whether the broker refuses this log-in."""
-    with mqtt_user(broker.mqtt_port, f"{user}.{time.monotonic_ns()}", token) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, str(time.monotonic_ns())), token) as client:
         return client.connected.get(timeout=WAIT_S).is_failure
 
 
@@ -200,7 +200,7 @@ def test_a_shared_key_is_taken_beside_the_others() -> None:
 
 def hs256_token(secret: bytes, key_id: str) -> str:
     """A token of the user `old`; made by hand, because no library signs with a public key."""
-    claims = {"sub": "old", "aud": "rabbitmq", "exp": int(time.time()) + 600, "scope": scopes_of(APP, "old")}
+    claims = {"sub": "old", "aud": "rabbitmq", "exp": int(time.time()) + 600, "scope": standard_scopes(APP, "old")}
     signed = b".".join(unpadded(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": key_id}, claims))
     return (signed + b"." + unpadded(hmac.digest(secret, signed, "sha256"))).decode()
 
@@ -216,5 +216,5 @@ def test_clients_connect_over_tls_of_our_authority(broker: RunningBroker, transp
     port = broker.mqtts_port if transport == "tcp" else broker.websockets_port
     token = user_token(broker, APP, "tess")
     ca_file = str(broker.directory / "ca.pem")
-    with mqtt_user(port, "tess.x", token, transport=transport, ca_file=ca_file) as client:
+    with mqtt_user(port, client_id(APP, "tess", "x"), token, transport=transport, ca_file=ca_file) as client:
         assert not client.connected.get(timeout=WAIT_S).is_failure

@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from observer.broker import names
+from observer.tokens.scopes import client_id, standard_scopes
 from observer.topics import client_added, outgoing
 from tests.services.broker_clients import (
     WAIT_S,
@@ -101,7 +102,10 @@ async def test_a_publisher_learns_that_a_shard_is_full(
     with (
         policy(broker, "^chat[.]in[.]", '{"max-length-bytes": 200}'),
         mqtt_user(
-            broker.mqtt_port, f"{user}.d", user_token(broker, APP, user), version=MQTTProtocolVersion.MQTTv5
+            broker.mqtt_port,
+            client_id(APP, user, "d"),
+            user_token(broker, APP, user),
+            version=MQTTProtocolVersion.MQTTv5,
         ) as client,
     ):
         while not (answer := client.publish_acknowledged(topic, b"x" * 100)).is_failure:
@@ -148,12 +152,12 @@ async def test_nothing_is_retained(broker: RunningBroker, user: str) -> None:
     topic = f"apps/{APP}/outgoing/users/{user}/retained"
     key = topic.replace("/", ".")
     scopes = [
-        *(f"rabbitmq.{right}:%2F/mqtt-subscription-{user}.*" for right in ("configure", "write", "read")),
+        *standard_scopes(APP, user)[:3],  # of her sessions
         f"rabbitmq.read:%2F/amq.topic/{key}",
         f"rabbitmq.write:%2F/amq.topic/{key}",
     ]
     token = signed_token(user, scopes, key=broker.signing_key.read_bytes(), key_id=broker.key_id)
-    with mqtt_user(broker.mqtt_port, f"{user}.d", token) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, "d"), token) as client:
         client.publish_acknowledged(topic, b"retained", retain=True)
         client.subscribe(topic)
         client.publish_acknowledged(topic, b"live")
@@ -168,7 +172,7 @@ async def test_a_session_that_is_away_keeps_the_newest_thousand(
     """An absent phone costs a bounded queue; what it misses beyond that it gets from the sync."""
     limit = 1000
     token = user_token(broker, APP, user)
-    with mqtt_user(broker.mqtt_port, f"{user}.d", token, clean=False) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, "d"), token, clean=False) as client:
         client.subscribe(f"apps/{APP}/users/{user}/#")
     topic = await channel.get_exchange(names.TOPIC_EXCHANGE)
     key = client_added(APP, user, "bob")
@@ -176,9 +180,9 @@ async def test_a_session_that_is_away_keeps_the_newest_thousand(
         body = str(number).encode()
         await topic.publish(Message(body, delivery_mode=DeliveryMode.PERSISTENT), routing_key=key)
 
-    with mqtt_user(broker.mqtt_port, f"{user}.d", token, clean=False) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, "d"), token, clean=False) as client:
         kept = [int(client.messages.get(timeout=WAIT_S).payload) for _ in range(limit)]
-    with mqtt_user(broker.mqtt_port, f"{user}.d", token, clean=True) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, "d"), token, clean=True) as client:
         client.connected.get(timeout=WAIT_S)  # ends the session
 
     assert kept == list(range(10, limit + 10))
@@ -216,7 +220,7 @@ async def test_the_broker_stamps_what_a_client_cannot_forge(
     forged = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     forged.UserProperty = [("timestamp_in_ms", "1"), ("x-opt-mqtt-client-id", "somebody.else")]
     token = user_token(broker, APP, user)
-    with mqtt_user(broker.mqtt_port, f"{user}.d", token, version=MQTTProtocolVersion.MQTTv5) as client:
+    with mqtt_user(broker.mqtt_port, client_id(APP, user, "d"), token, version=MQTTProtocolVersion.MQTTv5) as client:
         client.connected.get(timeout=WAIT_S)
         client.client.publish(outgoing(APP, user, "bob").replace(".", "/"), b"{}", qos=1, properties=forged)
         client.acknowledged.get(timeout=WAIT_S)
@@ -226,4 +230,4 @@ async def test_the_broker_stamps_what_a_client_cannot_forge(
     stamp = message.headers["timestamp_in_ms"]
     assert isinstance(stamp, int)
     assert stamp > 1
-    assert message.headers["x-opt-mqtt-client-id"] == f"{user}.d"
+    assert message.headers["x-opt-mqtt-client-id"] == client_id(APP, user, "d")

@@ -70,13 +70,26 @@ def test_it_may_not_write_into_any_inbox(login: Login) -> None:
 
 
 def test_it_may_hold_no_session_but_that_of_a_random_client_id(broker: RunningBroker, login: Login) -> None:
-    """Sessions of standard clients, and all that keep messages with QoS 1, are out of its reach."""
-    standard = BrokerTokens(KeyStore(broker.keys_dir)).issue(APP, "bob")
-    cases = list(product((standard.client_id, "bob.phone", "phone", "ME"), (0, 1)))
+    """Sessions of standard clients, and all that keep messages with QoS 1, are out of its reach.
 
-    def attempt(case: tuple[str, int]) -> bool:
-        client_id, qos = case
-        wanted = Login(login.port, client_id, login.username, login.password)
+    Many apps have UUIDs as user ids; and any id may have the dashes and the 4 of one.
+    """
+    tokens = BrokerTokens(KeyStore(broker.keys_dir))
+    standard = tokens.issue(APP, "bob")
+    like_a_uuid = [
+        tokens.issue(*owner, device=device).client_id
+        for owner, device in (
+            ((APP, str(uuid4())), "phone"),
+            ((APP, "bob"), str(uuid4())),
+            (("an-app-4-it-all", "bob"), "phone"),
+            (("an-app", "me-4-you"), "my-phone"),
+        )
+    ]
+    cases = list(product((standard.client_id, "bob.phone", "phone", "ME", *like_a_uuid), (0, 1), (True, False)))
+
+    def attempt(case: tuple[str, int, bool]) -> bool:
+        client_id, qos, is_clean = case
+        wanted = Login(login.port, client_id, login.username, login.password, is_clean=is_clean)
         return may_subscribe(wanted, f"apps/{APP}/users/ME/#", qos=qos)
 
     assert allowed(cases, attempt) == []

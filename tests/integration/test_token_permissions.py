@@ -25,17 +25,15 @@ from observer.tokens.base import IssuedToken
 from observer.tokens.issue import BrokerTokens
 from observer.tokens.keys import KeyStore, SigningKey, read_ring
 from observer.tokens.rotation import confirm_next, rotate_keys
-from observer.tokens.scopes import chat21_scopes, standard_scopes
+from observer.tokens.scopes import chat21_scopes, client_id, standard_scopes
+from observer.topics import APP_MAX_LENGTH, ID_MAX_LENGTH
 from tests.integration.attempts import Login, allowed, line, login_of, may_connect, may_publish, may_subscribe
 from tests.integration.bad_logins import bad_logins, signed
-from tests.integration.foreign import APP, foreign_filters, foreign_topics
+from tests.integration.foreign import APP, PAIRS, STRANGERS, Someone, foreign_filters, foreign_topics
 from tests.services.broker_clients import observer_channel
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
-
-PAIRS = [("alice", "bob"), ("a", "a-b"), ("a-b", "a"), ("a", "ab"), ("ab", "a"), ("_", "-")]
-"""Attacker and victim; ids that begin with one another are what a loose pattern lets through."""
 
 
 @pytest.fixture(scope="module")
@@ -116,26 +114,59 @@ def test_nobody_writes_what_is_not_his(
     assert allowed(cases, attempt) == []
 
 
-@pytest.mark.parametrize(("me", "other"), PAIRS)
+@pytest.mark.parametrize(("me", "other"), STRANGERS)
 async def test_nobody_takes_over_a_session_by_its_client_id(
-    broker: RunningBroker, tokens: BrokerTokens, me: str, other: str
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion], me: Someone, other: Someone
 ) -> None:
     """Even who knows another's client id gets nothing out of his session, and does not end it."""
-    victim, attacker = tokens.issue(APP, other), tokens.issue(APP, me)
-    persistent = login_of(victim, broker.mqtt_port, is_clean=False)
-    with line(persistent) as made:
-        assert made.connect()
-        assert made.subscribe(victim.subscribe, qos=1)
-    topic = f"apps/{APP}/users/{other}/messages/{me}/clientadded"
+    attacker = tokens.issue(*me)
+    cases = {case: tokens.issue(*other) for case in product(versions, (True, False), (0, 1))}
+    for victim in cases.values():
+        assert may_subscribe(login_of(victim, broker.mqtt_port, is_clean=False), victim.subscribe, qos=1)
+    topic = f"apps/{other.app}/users/{other.user}/messages/bob/clientadded"
     await publish(broker, topic.replace("/", "."))
-    for is_clean in (False, True):
-        stolen = login_of(attacker, broker.mqtt_port, client_id=victim.client_id, is_clean=is_clean)
-        assert not may_subscribe(stolen, attacker.subscribe, qos=1)
-    with line(persistent) as made:
-        assert made.connect()
-        assert made.has_session
-        made.wait_for(topic)
-    assert may_connect(replace(persistent, is_clean=True)), "leaves no session behind"
+
+    def attempt(case: tuple[MQTTProtocolVersion, bool, int]) -> bool:
+        version, is_clean, qos = case
+        name = cases[case].client_id
+        login = login_of(attacker, broker.mqtt_port, client_id=name, version=version, is_clean=is_clean)
+        return may_subscribe(login, attacker.subscribe, qos=qos)
+
+    assert allowed(list(cases), attempt) == []
+    for victim in cases.values():
+        with line(login_of(victim, broker.mqtt_port, is_clean=False)) as made:
+            assert made.connect()
+            assert made.has_session
+            made.wait_for(topic)
+        assert may_connect(login_of(victim, broker.mqtt_port)), "leaves no session behind"
+
+
+@pytest.mark.parametrize(("me", "other"), STRANGERS)
+def test_nobody_makes_a_session_under_the_client_id_of_another(
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion], me: Someone, other: Someone
+) -> None:
+    """What it holds would wait for the other, or what is for the other for who made it."""
+    attacker = tokens.issue(*me)
+    cases = list(product(versions, (True, False), (0, 1)))
+
+    def attempt(case: tuple[MQTTProtocolVersion, bool, int]) -> bool:
+        version, is_clean, qos = case
+        unused = tokens.issue(*other).client_id
+        login = login_of(attacker, broker.mqtt_port, client_id=unused, version=version, is_clean=is_clean)
+        return may_subscribe(login, attacker.subscribe, qos=qos)
+
+    assert allowed(cases, attempt) == []
+
+
+def test_the_longest_ids_make_a_session(
+    broker: RunningBroker, tokens: BrokerTokens, versions: list[MQTTProtocolVersion]
+) -> None:
+    """Its queue's name is 184 bytes long, of the 255 that AMQP allows."""
+    issued = tokens.issue("-" * APP_MAX_LENGTH, "u" * ID_MAX_LENGTH, device="d" * ID_MAX_LENGTH)
+    for version, qos in product(versions, (0, 1)):
+        persistent = login_of(issued, broker.mqtt_port, is_clean=False, version=version)
+        assert may_subscribe(persistent, issued.subscribe, qos=qos)
+        assert may_connect(replace(persistent, is_clean=True)), "leaves no session behind"
 
 
 def test_a_will_reaches_nobody_elses_topics(broker: RunningBroker, tokens: BrokerTokens, key: SigningKey) -> None:
@@ -143,12 +174,12 @@ def test_a_will_reaches_nobody_elses_topics(broker: RunningBroker, tokens: Broke
     presence = f"apps/{APP}/users/bob/presence/x"
     forged = f"apps/{APP}/users/bob/messages/alice/clientadded"
     bob, alice = tokens.issue(APP, "bob"), tokens.issue(APP, "alice")
-    allowed_will = replace(bob, client_id="bob.will", token=signed(key, "bob", chat21_scopes(APP, "bob")))
+    allowed_will = replace(bob, token=signed(key, "bob", chat21_scopes(APP, "bob")))
     with line(login_of(bob, broker.mqtt_port)) as inbox:
         assert inbox.connect()
         assert inbox.subscribe(bob.subscribe)
         for issued, will in ((alice, forged), (bob, forged), (allowed_will, presence)):
-            dying = line(login_of(replace(issued, client_id=f"{issued.user}.dying"), broker.mqtt_port, will=will))
+            dying = line(login_of(issued, broker.mqtt_port, client_id=client_id(APP, issued.user, "dying"), will=will))
             with dying as made:
                 assert made.connect()
                 made.cut()
@@ -228,7 +259,7 @@ def test_rabbitmq_4_closes_a_connection_when_its_token_ends(broker: RunningBroke
     if broker.version < (4, 0):
         pytest.skip("RabbitMQ 3.10 does not end connections with their tokens (docs/security.md)")
     password = signed(key, "alice", standard_scopes(APP, "alice"), exp=int(time.time()) + 3)
-    with line(Login(broker.mqtt_port, "alice.short", "alice", password)) as made:
+    with line(Login(broker.mqtt_port, client_id(APP, "alice", "short"), "alice", password)) as made:
         assert made.connect()
         made.wait_until_closed()
 
@@ -260,7 +291,7 @@ def test_two_rotations_drop_no_connection_and_refuse_no_token(
         hand_over_keys([as_broker_key(key) for key in read_ring(folder)], evaluate)
         confirm_next(folder)
         rotate_keys(folder)
-        second = issue()
+        second, again = issue(), login_of(first, broker.mqtt_port, client_id=client_id(APP, "alice", "again"))
         assert may_connect(login_of(second, broker.mqtt_port)), "the broker was given the key after that"
-        assert may_connect(login_of(first, broker.mqtt_port, client_id="alice.again")), "old tokens live on"
+        assert may_connect(again), "old tokens live on"
         assert made.publish(first.publish.replace("{recipient}", "bob")), "the first connection is still open"

@@ -15,18 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from observer.tokens.scopes import client_id, standard_scopes
 from tests.services.rabbitmq import RunningBroker
 
 WAIT_S = 30.0
-
-
-def scopes_of(app: str, user: str) -> list[str]:
-    """The tight scopes of one user (rabbitmq-facts, 1)."""
-    return [
-        *(f"rabbitmq.{right}:%2F/mqtt-subscription-{user}.*" for right in ("configure", "write", "read")),
-        f"rabbitmq.read:%2F/amq.topic/apps.{app}.users.{user}.*",
-        f"rabbitmq.write:%2F/amq.topic/apps.{app}.outgoing.users.{user}.*",
-    ]
 
 
 def signed_token(
@@ -39,7 +31,7 @@ def signed_token(
 
 def user_token(broker: RunningBroker, app: str, user: str) -> str:
     """The token of one user, signed with the broker's current key."""
-    return signed_token(user, scopes_of(app, user), key=broker.signing_key.read_bytes(), key_id=broker.key_id)
+    return signed_token(user, standard_scopes(app, user), key=broker.signing_key.read_bytes(), key_id=broker.key_id)
 
 
 @dataclass(slots=True)
@@ -134,7 +126,7 @@ def _listen(user: MqttUser) -> None:
 def logged_in(broker: RunningBroker, app: str, user: str, *, device: str = "device") -> Iterator[MqttUser]:
     """A user's client with his own tight token, connected."""
     token = user_token(broker, app, user)
-    with mqtt_user(broker.mqtt_port, f"{user}.{device}", token) as client:
+    with mqtt_user(broker.mqtt_port, client_id(app, user, device), token) as client:
         assert client.connected.get(timeout=WAIT_S) == 0
         yield client
 

@@ -17,7 +17,7 @@ async def test_a_token_comes_with_everything_that_a_client_needs(world: World) -
     assert told == {
         "app": "demo",
         "user": "alice",
-        "client_id": "alice.phone",
+        "client_id": "demo.alice.phone",
         "username": "alice",
         "subscribe": "apps/demo/users/alice/#",
         "publish": "apps/demo/outgoing/users/alice/messages/{recipient}/outgoing",

@@ -69,6 +69,7 @@ def test_a_chat21_token_is_said_to_reach_sessions_of_others(keys: KeyStore) -> N
         ({"sub": "*"}, "'*' is not 1 to 64"),
         ({"sub": ...}, "(none)"),
         ({"app_id": "a/b"}, "'a/b' is not 1 to 32"),
+        ({"app_id": ...}, "names no app"),
         ({"resource_access": {}}, "further rights"),
         ({"scope": ["rabbitmq.tag:administrator"]}, "administrator of the whole broker"),
         ({"scope": "rabbitmq.tag:monitoring"}, "opens the management interface"),
@@ -80,7 +81,12 @@ def test_a_chat21_token_is_said_to_reach_sessions_of_others(keys: KeyStore) -> N
         ({"scope": ["rabbitmq.read:%2F/amq.topic"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.demo.outgoing.*.alice.*"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.demo.users.alice.*"]}, "past the observer"),
-        ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-alice*"]}, "other users' sessions"),
+        ({"scope": ["rabbitmq.read:%2F/amq.topic/apps.shop.users.alice.*"]}, "not 'alice''s alone"),
+        ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.shop.outgoing.users.alice.*"]}, "not 'alice''s alone"),
+        ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-demo.alice*"]}, "other users' sessions"),
+        ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-alice.*"]}, "other users' sessions"),
+        ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-shop.alice.*"]}, "other users' sessions"),
+        ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-*.alice.*"]}, "other users' sessions"),
         ({"sub": "*", "scope": ["rabbitmq.read:%2F/amq.topic/apps.demo.users.*.*"]}, "not '*''s alone"),
     ],
     ids=repr,
@@ -117,7 +123,7 @@ def test_a_forged_signature_is_told_apart(keys: KeyStore) -> None:
     ],
 )
 def test_any_scope_can_be_said_in_words(scope: str, text: str) -> None:
-    assert explain_scope(scope, user="alice").text.startswith(text)
+    assert explain_scope(scope, app="demo", user="alice").text.startswith(text)
 
 
 @pytest.mark.parametrize("text", ["", "word", "a.b.c", "e30.e30", "W10.W10.x", "é.é.é"])

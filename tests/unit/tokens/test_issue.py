@@ -54,7 +54,7 @@ def test_a_token_comes_with_all_that_a_client_needs(tokens: BrokerTokens) -> Non
         token="",
         app="demo",
         user="alice",
-        client_id="alice.phone",
+        client_id="demo.alice.phone",
         username="alice",
         subscribe="apps/demo/users/alice/#",
         publish="apps/demo/outgoing/users/alice/messages/{recipient}/outgoing",
@@ -70,7 +70,7 @@ def test_the_header_names_the_key_that_signed(tokens: BrokerTokens, keys: KeySto
 
 def test_a_device_that_nobody_named_can_not_be_guessed(tokens: BrokerTokens) -> None:
     """Who knows a client id can cut that client off (facts, 2.3): 128 random bits."""
-    devices = {tokens.issue("demo", "alice").client_id.removeprefix("alice.") for _ in range(20)}
+    devices = {tokens.issue("demo", "alice").client_id.removeprefix("demo.alice.") for _ in range(20)}
     assert len(devices) == 20
     assert all(re.fullmatch(r"[0-9a-f]{32}", device) for device in devices)
 

@@ -35,7 +35,7 @@ def test_a_script_gets_one_object_with_stable_keys(run: Any) -> None:
     assert told == {
         "app": "demo",
         "user": "alice",
-        "client_id": "alice.phone",
+        "client_id": "demo.alice.phone",
         "username": "alice",
         "subscribe": "apps/demo/users/alice/#",
         "publish": "apps/demo/outgoing/users/alice/messages/{recipient}/outgoing",
@@ -51,7 +51,7 @@ def test_a_human_gets_the_same_in_words_and_the_token_alone_on_the_last_line(run
     *words, token = result.stdout.splitlines()
     assert jwt.decode(token, options={"verify_signature": False})["sub"] == "alice"
     text = "\n".join(words)
-    for part in ("mqtt://127.0.0.1:1883", "alice.", "apps/demo/users/alice/#", "{recipient}", "UTC"):
+    for part in ("mqtt://127.0.0.1:1883", "demo.alice.", "apps/demo/users/alice/#", "{recipient}", "UTC"):
         assert part in text
 
 

@@ -31,7 +31,7 @@ async def test_every_setting_reaches_the_part_it_is_for(folder: Path) -> None:
     issued = issuer.issue("shop", "alice")
     claims = jwt.decode(issued.token, options={"verify_signature": False})
     assert (claims["aud"], claims["exp"] - claims["iat"]) == ("chat", 120)
-    assert issued.scopes[0] == "chat.configure:v/mqtt-subscription-alice.*"
+    assert issued.scopes[0] == "chat.configure:v/mqtt-subscription-shop.alice.*"
     old = issuer.issue("old", "bob", profile=Profile.CHAT21)
     assert jwt.get_unverified_header(old.token)["kid"] == "k"
     assert (await identifier.identify("secret")).role is CallerRole.ADMIN
