@@ -92,15 +92,19 @@ def find_repeats(
     connection: sqlite3.Connection, shard: int, fingerprints: Collection[str], among_last: int
 ) -> Sequence[Message]:
     """The last messages of the shard that carry one of the fingerprints, oldest first."""
-    span = (place_of(shard, 0), place_of(shard, MAX_OFFSET))
     rows = connection.execute(
         f"""
-        SELECT {MESSAGE_COLUMNS} FROM messages WHERE place <= ?2 AND place >= (
+        SELECT {MESSAGE_COLUMNS} FROM messages WHERE place <= :end AND place >= (
             SELECT min(place) FROM (
-                SELECT place FROM messages WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC LIMIT ?3
+                SELECT place FROM messages WHERE place BETWEEN :start AND :end ORDER BY place DESC LIMIT :count
             )
-        ) AND fingerprint IN (SELECT value FROM json_each(?4)) ORDER BY place
+        ) AND fingerprint IN (SELECT value FROM json_each(:fingerprints)) ORDER BY place
         """,  # noqa: S608
-        (*span, among_last, orjson.dumps(list(fingerprints)).decode()),
+        {
+            "start": place_of(shard, 0),
+            "end": place_of(shard, MAX_OFFSET),
+            "count": among_last,
+            "fingerprints": orjson.dumps(list(fingerprints)).decode(),
+        },
     )
     return [message_of(row) for row in rows]

@@ -17,9 +17,9 @@ _ROWS_A_STATEMENT = (128, 16, 1)  # a few sizes only, so that every statement st
 _INSERT_MESSAGES = f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES "  # noqa: S608  a constant
 _INSERT_TIMELINES = """
 INSERT OR IGNORE INTO timelines (app, owner, place)
-SELECT app, sender, place FROM messages WHERE place BETWEEN ?1 AND ?2 AND sole_owner IN ('', sender)
+SELECT app, sender, place FROM messages WHERE place BETWEEN ? AND ? AND sole_owner IN ('', sender)
 UNION ALL
-SELECT app, recipient, place FROM messages WHERE place BETWEEN ?1 AND ?2 AND sole_owner IN ('', recipient)
+SELECT app, recipient, place FROM messages WHERE place BETWEEN ? AND ? AND sole_owner IN ('', recipient)
 """
 # Apart from the conversations, because it nearly always finds its row as it should be and then writes nothing.
 _MARK_WRITTEN = """
@@ -43,7 +43,7 @@ def save(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
     except sqlite3.IntegrityError:
         _insert(connection, _INSERT_MESSAGES, _missing(connection, messages))
     span = (_place(messages[0]), _place(messages[-1]))
-    connection.execute(_INSERT_TIMELINES, span)
+    connection.execute(_INSERT_TIMELINES, (*span, *span))
     connection.execute(_MARK_WRITTEN, span)
     _insert(connection, _MOVE_CONVERSATIONS, _last_messages(messages), _NEWER_WINS)
 
