@@ -17,7 +17,7 @@ PAIRS = [("alice", "bob"), ("a", "a-b"), ("a-b", "a"), ("a", "ab"), ("ab", "a"),
 NAMESAKES = [
     (Someone(OTHER_APP, "alice"), Someone(APP, "alice")),
     (Someone(APP, "alice"), Someone(OTHER_APP, "alice")),
-    (Someone(APP, "2-alice"), Someone(OTHER_APP, "alice")),
+    (Someone(APP, "-2alice"), Someone(OTHER_APP, "alice")),
     (Someone("alice", APP), Someone(APP, "alice")),
 ]
 """Attacker and victim in two apps: called the same, or the same when app and user run together or are exchanged."""
