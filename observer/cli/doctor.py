@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -10,8 +11,12 @@ from observer.app import broker_options
 from observer.cli.context import Context
 from observer.doctor.examine import examine
 from observer.doctor.finding import Finding, Level
+from observer.local.run import DEFAULT_DIRECTORY
 from observer.settings import Settings
+from observer.setup.set_up import SETTINGS_FILE
 
+USUAL_FILE = DEFAULT_DIRECTORY / SETTINGS_FILE
+"""Where `make run` and `observer setup` leave the settings, below the folder that they are called in."""
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "red"}
 
 
@@ -23,11 +28,13 @@ def doctor(context: Context, *, as_json: bool) -> None:
 
     Looks at the configuration, certificates and keys, the broker and what is declared there, the doors for clients,
     the store and the disk. Bindings and permissions on the broker cannot be seen from here.
+    Without --config it looks at var/observer.toml, which `make run` and `observer setup` write, if that is there.
     The store is opened as `observer run` would, which brings an older schema forward.
 
     Exit status: 0 if nothing failed (there may be warnings), 1 if something did, 2 if the configuration is wrong.
     """
-    findings = asyncio.run(_examine(context.settings, is_shown=not as_json))
+    file, settings_from = settings_file(context.config_file)
+    findings = asyncio.run(_examine(Context(file).settings, settings_from, is_shown=not as_json))
     is_well = not any(finding.level is Level.FAILED for finding in findings)
     if as_json:
         click.echo(json.dumps({"is_well": is_well, "findings": [asdict(finding) for finding in findings]}, indent=2))
@@ -36,9 +43,18 @@ def doctor(context: Context, *, as_json: bool) -> None:
     raise SystemExit(0 if is_well else 1)
 
 
-async def _examine(settings: Settings, *, is_shown: bool) -> list[Finding]:
+def settings_file(named: Path | None) -> tuple[Path | None, str]:
+    """The file to read settings from, and in words which set-up that is."""
+    if named is not None:
+        return named, f"the settings are those of {named}"
+    if USUAL_FILE.exists():
+        return USUAL_FILE, f"no --config is given, so the settings are those that lie here, in {USUAL_FILE}"
+    return None, f"no --config is given and there is no {USUAL_FILE} here, so the settings are the defaults"
+
+
+async def _examine(settings: Settings, settings_from: str, *, is_shown: bool) -> list[Finding]:
     findings = []
-    async for finding in examine(settings, broker_options(settings.broker)):
+    async for finding in examine(settings, broker_options(settings.broker), settings_from=settings_from):
         findings.append(finding)
         if is_shown:
             _show(finding)

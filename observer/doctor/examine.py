@@ -15,9 +15,12 @@ from observer.settings import Settings
 from observer.settings_checks import risks
 
 
-async def examine(settings: Settings, options: BrokerOptions) -> AsyncIterator[Finding]:
-    """Look at everything; what is found comes as it is found. Nothing is changed but an old schema of the store."""
-    yield ok("configuration", "valid")
+async def examine(settings: Settings, options: BrokerOptions, *, settings_from: str) -> AsyncIterator[Finding]:
+    """Look at everything; what is found comes as it is found. Nothing is changed but an old schema of the store.
+
+    `settings_from` says which set-up this is.
+    """
+    yield ok("configuration", f"valid; {settings_from}")
     for text in risks(settings):
         yield warning("configuration", text, "change the setting, unless it is meant")
     for finding in check_certificates(settings.broker, datetime.now(UTC)):

@@ -19,10 +19,10 @@ from tests.services.ports import free_port
 from tests.services.rabbitmq import RunningBroker
 
 
-def doctor(environment: Mapping[str, str]) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+def doctor(environment: Mapping[str, str], *options: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     """Exit status, and the findings by check."""
     unset = {name: None for name in os.environ if name.startswith("OBSERVER_")}
-    result = CliRunner().invoke(main, ["doctor", "--json"], env={**unset, **environment})
+    result = CliRunner().invoke(main, [*options, "doctor", "--json"], env={**unset, **environment})
     findings: dict[str, list[dict[str, Any]]] = {}
     for finding in json.loads(result.stdout)["findings"]:
         findings.setdefault(finding["check"], []).append(finding)
@@ -44,6 +44,51 @@ def test_a_set_up_that_runs_is_well(observer: RunningObserver) -> None:
     assert [check for check, level in found.items() if level == "failed"] == []
     well = ("broker", "broker log-in", "broker version", "broker access", "topology", "MQTT", "WebSocket", "HTTP API")
     assert {check: found[check] for check in well} == dict.fromkeys(well, "ok")
+
+
+@pytest.mark.broker
+def test_the_set_up_in_this_folder_is_found_without_being_named(
+    observer: RunningObserver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As beside a `make run` in another terminal; it says which one it looked at."""
+    file = tmp_path / "var" / "observer.toml"
+    file.parent.mkdir()
+    file.write_text(CliRunner().invoke(main, ["check-config"], env=dict(observer.environment)).stdout)
+    monkeypatch.chdir(tmp_path)
+
+    status, findings = doctor({})
+
+    assert status == 0, findings
+    assert findings["configuration"][0]["text"].endswith("those that lie here, in var/observer.toml")
+    assert f":{observer.settings.broker.port} " in findings["broker"][0]["text"]
+    assert levels(findings)["HTTP API"] == "ok"
+
+
+@pytest.mark.parametrize("name", ["--config", "OBSERVER_CONFIG"])
+def test_a_set_up_that_is_named_goes_before_the_one_in_this_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("var").mkdir()
+    Path("var/observer.toml").write_text(f"[api]\nport = {free_port()}\n")
+    named, port = tmp_path / "named.toml", free_port()
+    named.write_text(f"[api]\nport = {port}\n[broker]\nport = {free_port()}\n")
+    option, variable = (["--config", str(named)], {}) if name == "--config" else ([], {name: str(named)})
+
+    _, findings = doctor(variable, *option)
+
+    assert findings["configuration"][0]["text"] == f"valid; the settings are those of {named}"
+    assert f":{port}" in findings["HTTP API"][0]["text"]
+
+
+def test_where_no_set_up_is_found_it_says_that_it_looks_at_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, findings = doctor({"OBSERVER_BROKER__PORT": str(free_port())})
+    assert (
+        "there is no var/observer.toml here, so the settings are the defaults" in findings["configuration"][0]["text"]
+    )
 
 
 @pytest.mark.broker
