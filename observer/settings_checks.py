@@ -54,12 +54,15 @@ def _wrong_store(settings: Settings) -> Iterator[str]:
     match parts:
         case SplitResult(scheme="sqlite", netloc="", path=path) if len(path) > 1:
             return
+        # An @ behind the host: a password with a slash that is not escaped, cut in two.
         case SplitResult(scheme="mongodb" | "mongodb+srv", path=path) if len(path) > 1 and parts.netloc:
-            return
-        case _:
-            yield _must(
-                ("store", "url"), "it must be sqlite:///path/to/file or mongodb://host/database (value not shown)"
-            )
+            if "@" not in path:
+                return
+    yield _must(
+        ("store", "url"),
+        "it must be sqlite:///path/to/file or mongodb://host/database, with user and password percent-encoded "
+        "(value not shown)",
+    )
 
 
 def _wrong_tokens(settings: Settings) -> Iterator[str]:

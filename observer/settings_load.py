@@ -4,6 +4,7 @@ Everything that is wrong is collected and told at once, each with its key, its v
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -130,8 +131,16 @@ def _take_secret_file(draft: _Draft, key: Key, name: str, path: Path) -> None:
         return
     try:
         _put(draft, key.path, path.read_text(encoding="utf-8").strip(), name)
-    except (OSError, UnicodeDecodeError) as error:
-        draft.problems.append(f"{name} = {str(path)!r}: the file cannot be read: {error}")
+    except OSError as error:
+        draft.problems.append(f"{name} = {_shown_path(path)}: the file cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        draft.problems.append(f"{name} = {_shown_path(path)}: the file is not text in UTF-8")
+
+
+def _shown_path(path: Path) -> str:
+    """A path whose folder is there; anything else may be the secret itself, given where its file was asked for."""
+    is_path = len(path.parts) > 1 and os.path.isdir(path.parent)  # noqa: PTH112 - never raises, unlike Path.is_dir
+    return repr(str(path)) if is_path else "(value not shown, no folder of it exists)"
 
 
 def _env_value(key: Key, text: str) -> Any:

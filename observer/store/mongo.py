@@ -1,10 +1,11 @@
 """The store in MongoDB: for production, and for several processes (docs/storage.md)."""
 
+import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
-from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure
+from pymongo.errors import ConfigurationError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from observer.errors import ConfigError, StoreUnavailable
@@ -18,6 +19,11 @@ from policies.base import Ban, Privacy
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_URL_RULE = (
+    "store.url is no MongoDB URL (value not shown): it must be mongodb://user:password@host:port/database?name=value. "
+    "In user and password write @ as %40, : as %3A, / as %2F and % as %25; the options and their values must be those "
+    "that PyMongo knows; mongodb+srv:// takes one host name and no port"
+)
 _MAY_NOT = (13, 18)  # Unauthorized, AuthenticationFailed
 
 
@@ -54,15 +60,20 @@ class MongoStore:
     def _connect(self) -> AsyncMongoClient[Document]:
         timeout_ms = int(self._timeout_s * 1000)
         try:
-            return AsyncMongoClient(
-                self._url,
-                serverSelectionTimeoutMS=timeout_ms,
-                connectTimeoutMS=timeout_ms,
-                socketTimeoutMS=timeout_ms,
-                appname="inbox-observer",
-            )
-        except (InvalidURI, ConfigurationError, ValueError) as error:
-            raise ConfigError(f"store.url is no MongoDB URL: {error}") from error
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # an option, or its value, that would be passed over
+                return AsyncMongoClient(
+                    self._url,
+                    serverSelectionTimeoutMS=timeout_ms,
+                    connectTimeoutMS=timeout_ms,
+                    socketTimeoutMS=timeout_ms,
+                    appname="inbox-observer",
+                )
+        # PyMongo's own words repeat pieces of the URL, and a piece may be of a password that is not escaped.
+        except OSError as error:
+            raise ConfigError(f"store.url: a file that an option names cannot be read: {error.strerror}") from None
+        except (ConfigurationError, ValueError, UserWarning):
+            raise ConfigError(_URL_RULE) from None
 
     def _database(self, client: AsyncMongoClient[Document]) -> Database:
         try:

@@ -21,9 +21,21 @@ def test_the_scheme_names_the_store(url: str, kind: type) -> None:
     assert type(open_store(url, 1.0)) is kind
 
 
-@pytest.mark.parametrize("url", ["", "var/observer.db", "sqlite://", "sqlite:///", "postgresql://u:secret@host/db"])
-def test_any_other_url_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"use sqlite:///path/to/file or mongodb://host/database") as caught:
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("", "this (value not shown)"),
+        ("secret/observer.db", "this (value not shown)"),
+        ("secret:x@host/db", "this (value not shown)"),
+        ("sqlite://", "'sqlite'"),
+        ("sqlite:///", "'sqlite'"),
+        ("postgresql://u:secret@host/db", "'postgresql'"),
+    ],
+)
+def test_any_other_url_is_refused_by_its_scheme_alone(url: str, named: str) -> None:
+    """The rest may hold a password."""
+    with pytest.raises(ConfigError) as caught:
         open_store(url, 1.0)
-    assert "secret" not in str(caught.value)
-    assert url.partition(":")[0] in str(caught.value)
+    assert str(caught.value) == (
+        f"store.url: {named} names no store; use sqlite:///path/to/file or mongodb://host/database"
+    )
