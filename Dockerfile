@@ -6,10 +6,10 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/observer
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/observer/bin/python
 # Dependencies first: their layer is built again only when they change.
-COPY pyproject.toml .
+COPY pyproject.toml constraints.txt ./
 RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
         > requirements.txt \
-    && pip install --requirement requirements.txt
+    && pip install --constraint constraints.txt --requirement requirements.txt
 COPY . .
 RUN pip install --no-deps .
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: help setup run test test-all image lint fmt docs clean
+.PHONY: help setup run test test-all image lint fmt docs constraints clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,14 +14,14 @@ run: .venv/usable ## Try it: a private RabbitMQ and the observer, on this machin
 	@exec $(BIN)/observer run --local
 
 # Without --use-pep517 the pip of Debian 12 warns of a package that has no pyproject.toml.
-.venv/installed: pyproject.toml | .venv/bin/pip
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'Installing the program and its development tools into .venv.'
-	@$(PIP) install --use-pep517 --editable '.[dev]'
+	@$(PIP) install --constraint constraints.txt --use-pep517 --editable '.[dev]'
 	@touch $@ .venv/usable
 
-.venv/usable: pyproject.toml | .venv/bin/pip
+.venv/usable: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'Installing the program into .venv (a minute, once).'
-	@$(PIP) install --editable .
+	@$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 # Debian and Ubuntu keep what `venv` needs in a package of its own.
@@ -50,6 +50,16 @@ fmt: setup ## Put the code into shape
 docs: setup ## Write the pages that are made from the code
 	$(BIN)/observer check-config --reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+
+# In a fresh environment, so that nothing is pinned that nobody asked for; by the oldest Python that we support.
+constraints: ## Pin the newest versions that fit: writes constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	    { echo 'Pin with Python 3.11, the oldest one: make constraints PYTHON=python3.11' >&2; exit 1; }
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(PYTHON) -m venv "$$fresh"; \
+	"$$fresh/bin/pip" --quiet --disable-pip-version-check install --use-pep517 --editable '.[dev]'; \
+	{ grep '^#' constraints.txt; "$$fresh/bin/pip" freeze --exclude-editable; } > constraints.txt.new; \
+	mv constraints.txt.new constraints.txt
 
 test: setup ## The suite that this machine can run; says what it skipped and why
 	$(BIN)/pytest

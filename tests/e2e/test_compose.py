@@ -1,5 +1,7 @@
 """The container image under Compose, as an operator gets it with `docker compose up --wait`."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -9,6 +11,7 @@ from tests.services.people import Person, connected
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
+ROOT = Path(__file__).parents[2]
 SECRETS = ("var/keys/current.pem", "var/broker/ca.key", "var/broker/observer.key", "var/api.key", "var/store-url")
 ASK_WITHOUT_LOGIN = """
 from pymongo import MongoClient
@@ -17,6 +20,12 @@ try:
     MongoClient("mongodb://mongo:27017/").observer.messages.find_one()
 except OperationFailure:
     print("refused")
+"""
+
+INSTALLED = """
+from importlib.metadata import distributions
+for one in distributions():
+    print(f"{one.name}=={one.version}")
 """
 
 
@@ -48,6 +57,14 @@ def test_only_what_clients_need_is_published_and_only_on_loopback(stack: Stack) 
 
 def test_the_store_refuses_who_does_not_log_in(stack: Stack) -> None:
     assert stack.compose("exec", "-T", "observer", "python", "-c", ASK_WITHOUT_LOGIN).strip() == "refused"
+
+
+def test_the_image_holds_the_pinned_versions_and_nothing_else(stack: Stack) -> None:
+    """constraints.txt; a build of next year is the one of today."""
+    installed = set(stack.compose("exec", "-T", "observer", "python", "-c", INSTALLED).splitlines())
+    pinned = set((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+    [ours] = installed - pinned
+    assert ours.startswith("inbox-observer==")
 
 
 def test_every_installation_makes_its_own_secrets_once_and_keeps_them(stack: Stack) -> None:
