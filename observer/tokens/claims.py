@@ -11,7 +11,8 @@ LEEWAY_S = 30
 """How far the clock of whoever signed may be off."""
 MAX_TOKEN_BYTES = 16_384
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
-# Beyond its own errors PyJWT lets through what hostile JSON does to Python: NaN and Infinity as times, deep nesting.
+# Beyond its own errors PyJWT lets through that a text is no UTF-8; its version 2.10, which will do for us, also what
+# hostile JSON does to Python: Infinity or a list as a time, deep nesting.
 
 
 class UnprovenError(Exception):

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from observer.errors import Refused
 from observer.tokens.base import Caller, CallerRole, Credential, Profile
@@ -95,6 +96,13 @@ async def test_the_hash_of_an_api_key_is_not_the_key(believed: Identities) -> No
     await refused(believed, hashlib.sha256(API_KEY.encode()).hexdigest())
 
 
+async def test_every_digit_of_an_api_keys_hash_counts(keys: KeyStore) -> None:
+    digest = hashlib.sha256(API_KEY.encode()).hexdigest()
+    for place, digit in enumerate(digest):
+        near = f"{digest[:place]}{'1' if digit == '0' else '0'}{digest[place + 1 :]}"
+        await refused(Identities(keys, api_keys=[ApiKey("near", "shop", CallerRole.ADMIN, near)]), API_KEY)
+
+
 async def test_a_token_of_ours_is_its_user(believed: Identities, keys: KeyStore) -> None:
     issued = BrokerTokens(keys).issue("demo", "alice")
     assert await believed.identify(issued.token) == Caller(
@@ -159,6 +167,13 @@ async def test_a_small_difference_between_clocks_is_forgiven(believed: Identitie
     await believed.identify(shop_token(exp=now - 5, nbf=now + 5, iat=now + 5))
 
 
+@pytest.mark.parametrize(("claim", "off_s"), [("exp", -60), ("nbf", 60), ("iat", 60)])
+async def test_a_minutes_difference_between_clocks_is_not_forgiven(
+    believed: Identities, claim: str, off_s: int
+) -> None:
+    await refused(believed, shop_token(**{claim: int(time.time()) + off_s}))
+
+
 @pytest.mark.parametrize(
     "claims",
     [
@@ -167,6 +182,7 @@ async def test_a_small_difference_between_clocks_is_forgiven(believed: Identitie
         {"exp": "soon"},
         {"exp": float("inf")},
         {"exp": float("nan")},
+        {"exp": [soon()]},
         {"nbf": 4_000_000_000},
         {"iat": 4_000_000_000},
         {"uid": "a.b"},
@@ -254,10 +270,37 @@ async def test_an_issuers_key_can_not_make_a_token_of_another_app(
     await refused(believed, jwt.encode({"sub": "x", "app_id": "demo", "aud": "rabbitmq", "exp": soon()}, CHAT21_KEY))
 
 
+async def test_a_chat21_token_for_another_service_is_refused(believed: Identities) -> None:
+    claims = {"sub": "x", "app_id": "tilechat", "exp": soon()}
+    for named in ({}, {"aud": "another"}, {"aud": ["x"]}):
+        await refused(believed, jwt.encode({**claims, **named}, CHAT21_KEY, "HS256"))
+
+
+async def test_why_a_credential_is_refused_stands_in_the_log_and_the_credential_does_not(
+    believed: Identities, foreign_key: RSAPrivateKey
+) -> None:
+    for credential, reason in (
+        ("a password typed by mistake", "no JWT"),
+        (shop_token(exp=1_000_000_000), "ExpiredSignatureError"),
+        (bank_token(foreign_key, aud="another"), "InvalidAudienceError"),
+        (shop_token(uid="a.b"), "'uid' is not a user id"),
+    ):
+        with capture_logs() as logs:
+            await refused(believed, credential)
+        (logged,) = logs
+        assert reason in logged["reason"]
+        assert not any(part in str(logs) for part in credential.split("."))
+
+
 async def test_a_token_that_is_very_long_or_very_deep_is_refused(believed: Identities) -> None:
     deep = base64.urlsafe_b64encode(b'{"a":' + b"[" * 5000).decode()
     await refused(believed, f"{deep}.{deep}.x")
     await refused(believed, shop_token(padding="x" * MAX_TOKEN_BYTES))
+
+
+async def test_what_is_no_text_is_refused(believed: Identities) -> None:
+    """A lone surrogate, which no encoding of a text holds."""
+    await refused(believed, "\ud800.\ud800.\ud800")
 
 
 TEXT = st.one_of(

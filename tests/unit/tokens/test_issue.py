@@ -164,8 +164,15 @@ def test_a_chat21_client_has_no_device(tokens: BrokerTokens) -> None:
 
 
 def test_a_chat21_key_that_could_be_guessed_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"tokens\.chat21\.key has 8 bytes"):
-        Chat21Tokens(b"tokenKey", key_id="tiledesk-key")
+    """RFC 7518, 3.2: as long as the hash, 32 bytes."""
+    for key in (b"", b"tokenKey", b"x" * 31):
+        with pytest.raises(ConfigError, match=rf"tokens\.chat21\.key has {len(key)} bytes"):
+            Chat21Tokens(key, key_id="tiledesk-key")
+
+
+def test_the_chat21_profile_checks_its_users_itself_too() -> None:
+    with pytest.raises(InvalidTopic):
+        Chat21Tokens(CHAT21_KEY, key_id="tiledesk-key").issue("tilechat", "*", now=0)
 
 
 def test_the_token_does_not_show_in_a_log(tokens: BrokerTokens) -> None:

@@ -34,6 +34,7 @@ async def test_every_setting_reaches_the_part_it_is_for(folder: Path) -> None:
     assert issued.scopes[0] == "chat.configure:v/mqtt-subscription-shop.alice.*"
     old = issuer.issue("old", "bob", profile=Profile.CHAT21)
     assert jwt.get_unverified_header(old.token)["kid"] == "k"
+    assert old.scopes[0] == "chat.configure:v/mqtt-subscription-*-*-4*-*-*qos0"
     assert (await identifier.identify("secret")).role is CallerRole.ADMIN
     assert (await identifier.identify(old.token)).app == "old"
 
