@@ -118,8 +118,7 @@ class KeyStore:
             self.ring = read_ring(self._folder, self._algorithm)
 
     def _changed_at(self) -> tuple[int, ...]:
-        paths = (key_path(self._folder, slot, self._algorithm) for slot in SLOTS)
-        return tuple(path.stat().st_ctime_ns if path.exists() else 0 for path in paths)
+        return tuple(_changed_at(key_path(self._folder, slot, self._algorithm)) for slot in SLOTS)
 
 
 def key_path(folder: Path, slot: str, algorithm: Algorithm) -> Path:
@@ -183,6 +182,13 @@ def _shared_key(secret: bytes, shown_as: str) -> SigningKey:
         raise ConfigError(f"tokens.keys_dir: {shown_as} is shorter than {HMAC_MIN_BYTES} bytes")
     kid = hashlib.sha256(b"kid of " + secret).hexdigest()[:16]
     return SigningKey(kid, "HS256", secret, secret)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return 0  # missing or out of reach: reading it says which
 
 
 def _public_bytes(public: RSAPublicKey, encoding: serialization.Encoding) -> bytes:

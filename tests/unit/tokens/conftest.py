@@ -7,7 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from observer.setup.signing_keys import ensure_signing_keys
+from observer.tokens.identity import Identities
 from observer.tokens.keys import KeyStore
+from tests.unit.tokens.credentials import identities
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,9 @@ def folder(made_keys: Path, tmp_path: Path) -> Path:
 def keys(made_keys: Path) -> KeyStore:
     """The keys of a folder that nobody changes: checking an RSA key as it is read takes 50 ms."""
     return KeyStore(made_keys)
+
+
+@pytest.fixture
+def believed(keys: KeyStore, foreign_key: rsa.RSAPrivateKey) -> Identities:
+    """Whoever judges the credentials of `credentials.py`."""
+    return identities(keys, foreign_key)

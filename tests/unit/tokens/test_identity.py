@@ -2,88 +2,38 @@
 
 import base64
 import hashlib
-import hmac
-import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from observer.errors import Refused
 from observer.tokens.base import Caller, CallerRole, Credential, Profile
 from observer.tokens.chat21 import Chat21Tokens
 from observer.tokens.claims import MAX_TOKEN_BYTES
-from observer.tokens.identity import REFUSAL, ApiKey, Identities
+from observer.tokens.identity import ApiKey, Identities
 from observer.tokens.issue import BrokerTokens
-from observer.tokens.jwks import JwksKeys
-from observer.tokens.keys import KeyStore, SigningKey
+from observer.tokens.keys import KeyStore
 from observer.tokens.rotation import confirm_next, rotate_keys
-from observer.tokens.trusted import MAX_PROFILE_BYTES, Issuer
-
-SHARED = b"the shop's shared key, which is long enough"
-CHAT21_KEY = b"the old broker's key, 32 bytes or more"
-API_KEY = "an API key that nobody can guess"
-
-
-class PublishedKeys(JwksKeys):
-    """An issuer's key without its web server, which test_jwks.py is about."""
-
-    def __init__(self, key: RSAPublicKey) -> None:
-        self._key = key
-
-    async def find(self, kid: str | None) -> RSAPublicKey:
-        return self._key
-
-
-def identities(keys: KeyStore, foreign_key: RSAPrivateKey) -> Identities:
-    return Identities(
-        keys,
-        api_keys=[
-            ApiKey("other", "shop", CallerRole.ISSUER, hashlib.sha256(b"another key").hexdigest()),
-            ApiKey("backend", "shop", CallerRole.ADMIN, hashlib.sha256(API_KEY.encode()).hexdigest()),
-        ],
-        issuers=[
-            Issuer("bank", jwks=PublishedKeys(foreign_key.public_key()), issuer="https://bank", audience="chat"),
-            Issuer("shop", shared_key=SHARED, user_claim="uid"),
-        ],
-        chat21=Chat21Tokens(CHAT21_KEY, key_id="tiledesk-key"),
-    )
-
-
-@pytest.fixture
-def believed(keys: KeyStore, foreign_key: RSAPrivateKey) -> Identities:
-    return identities(keys, foreign_key)
-
-
-def soon() -> int:
-    return int(time.time()) + 300
-
-
-def shop_token(**claims: Any) -> str:
-    return jwt.encode({"uid": "alice", "exp": soon(), **claims}, SHARED, "HS256")
-
-
-def bank_token(key: RSAPrivateKey, **claims: Any) -> str:
-    return jwt.encode({"sub": "bob", "exp": soon(), "iss": "https://bank", "aud": "chat", **claims}, key, "RS256")
-
-
-def own_token(key: SigningKey, **claims: Any) -> str:
-    good = {"sub": "alice", "app_id": "demo", "aud": "rabbitmq", "exp": soon()}
-    return jwt.encode({**good, **claims}, key.signer, key.algorithm, headers={"kid": key.kid})
-
-
-async def refused(believed: Identities, credential: str) -> None:
-    with pytest.raises(Refused) as caught:
-        await believed.identify(credential)
-    assert str(caught.value) == REFUSAL
-    assert caught.value.__cause__ is None
+from tests.unit.tokens.credentials import (
+    API_KEY,
+    CHAT21_KEY,
+    SHARED,
+    bank_token,
+    identities,
+    own_token,
+    refused,
+    shop_token,
+    signed_hs256,
+    signed_rs256,
+    soon,
+    unchecked_jws,
+)
 
 
 async def test_an_api_key_is_known_by_its_hash(believed: Identities) -> None:
@@ -151,80 +101,6 @@ async def test_an_old_chat21_administrator_is_a_user_like_any_other(believed: Id
     assert caller.role is CallerRole.USER
 
 
-async def test_a_shared_key_vouches_for_a_user(believed: Identities) -> None:
-    assert await believed.identify(shop_token(_public={"name": "Alice"})) == Caller(
-        "shop", CallerRole.USER, "alice", "alice", {"name": "Alice"}, Credential.ISSUER_JWT
-    )
-
-
-async def test_a_published_key_vouches_for_a_user(believed: Identities, foreign_key: RSAPrivateKey) -> None:
-    caller = await believed.identify(bank_token(foreign_key))
-    assert (caller.app, caller.user, caller.public_profile) == ("bank", "bob", None)
-
-
-async def test_a_small_difference_between_clocks_is_forgiven(believed: Identities) -> None:
-    now = int(time.time())
-    await believed.identify(shop_token(exp=now - 5, nbf=now + 5, iat=now + 5))
-
-
-@pytest.mark.parametrize(("claim", "off_s"), [("exp", -60), ("nbf", 60), ("iat", 60)])
-async def test_a_minutes_difference_between_clocks_is_not_forgiven(
-    believed: Identities, claim: str, off_s: int
-) -> None:
-    await refused(believed, shop_token(**{claim: int(time.time()) + off_s}))
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"exp": 1_000_000_000},
-        {"exp": None},
-        {"exp": "soon"},
-        {"exp": float("inf")},
-        {"exp": float("nan")},
-        {"exp": [soon()]},
-        {"nbf": 4_000_000_000},
-        {"iat": 4_000_000_000},
-        {"uid": "a.b"},
-        {"uid": "*"},
-        {"uid": ""},
-        {"uid": 7},
-        {"uid": None},
-        {"uid": ["alice"]},
-        {"uid": "x" * 65},
-        {"_public": "text"},
-        {"_public": [1]},
-        {"_public": {"name": "x" * MAX_PROFILE_BYTES}},
-        {"_public": {"name": 1 << 70}},
-    ],
-    ids=repr,
-)
-async def test_a_shared_key_can_not_vouch_for_this(believed: Identities, claims: Mapping[str, Any]) -> None:
-    present = {name: value for name, value in {"uid": "alice", "exp": soon(), **claims}.items() if value is not None}
-    await refused(believed, jwt.encode(present, SHARED, "HS256"))
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "https://thief"},
-        {"iss": ["https://bank"]},
-        {"aud": "another service"},
-        {"aud": None},
-        {"exp": 1_000_000_000},
-        {"sub": "a/b"},
-    ],
-    ids=repr,
-)
-async def test_a_published_key_can_not_vouch_for_this(
-    believed: Identities, foreign_key: RSAPrivateKey, claims: Mapping[str, Any]
-) -> None:
-    good = {"sub": "bob", "exp": soon(), "iss": "https://bank", "aud": "chat"}
-    present = {name: value for name, value in {**good, **claims}.items() if value is not None}
-    token = unchecked_jws({"alg": "RS256"}, present, lambda text: _sign(text, foreign_key))
-    await refused(believed, token)
-
-
 @pytest.mark.parametrize(
     "claims",
     [
@@ -251,23 +127,15 @@ async def test_a_forged_algorithm_is_refused(believed: Identities, keys: KeyStor
     for token in (
         unchecked_jws({"alg": "none", "kid": own.kid}, good, lambda _: b""),
         unchecked_jws({"alg": "NONE"}, good, lambda _: b""),
-        unchecked_jws({"alg": "HS256", "kid": own.kid}, good, lambda text: _hmac(text, public)),
-        unchecked_jws({"alg": "HS256"}, good, lambda text: _hmac(text, public)),
-        unchecked_jws({"alg": "HS256", "kid": own.kid}, good, lambda text: _hmac(text, SHARED)),
-        unchecked_jws({"alg": "RS256", "kid": own.kid}, good, lambda text: _sign(text, foreign_key)),
-        unchecked_jws({"alg": "HS512"}, good, lambda text: _hmac(text, SHARED, "sha512")),
-        unchecked_jws({"alg": "HS256"}, good, lambda text: _hmac(text, b"")),
-        unchecked_jws({"alg": "RS256", "jwk": own.jwk()}, good, lambda text: _sign(text, foreign_key)),
+        unchecked_jws({"alg": "HS256", "kid": own.kid}, good, lambda text: signed_hs256(text, public)),
+        unchecked_jws({"alg": "HS256"}, good, lambda text: signed_hs256(text, public)),
+        unchecked_jws({"alg": "HS256", "kid": own.kid}, good, lambda text: signed_hs256(text, SHARED)),
+        unchecked_jws({"alg": "RS256", "kid": own.kid}, good, lambda text: signed_rs256(text, foreign_key)),
+        unchecked_jws({"alg": "HS512"}, good, lambda text: signed_hs256(text, SHARED, "sha512")),
+        unchecked_jws({"alg": "HS256"}, good, lambda text: signed_hs256(text, b"")),
+        unchecked_jws({"alg": "RS256", "jwk": own.jwk()}, good, lambda text: signed_rs256(text, foreign_key)),
     ):
         await refused(believed, token)
-
-
-async def test_an_issuers_key_can_not_make_a_token_of_another_app(
-    believed: Identities, foreign_key: RSAPrivateKey
-) -> None:
-    caller = await believed.identify(bank_token(foreign_key, app_id="shop"))
-    assert caller.app == "bank"
-    await refused(believed, jwt.encode({"sub": "x", "app_id": "demo", "aud": "rabbitmq", "exp": soon()}, CHAT21_KEY))
 
 
 async def test_a_chat21_token_for_another_service_is_refused(believed: Identities) -> None:
@@ -318,21 +186,3 @@ TEXT = st.one_of(
 @given(credential=TEXT)
 async def test_whatever_is_shown_nothing_but_a_refusal_comes_out(believed: Identities, credential: str) -> None:
     await refused(believed, credential)
-
-
-def unchecked_jws(header: Mapping[str, Any], claims: Mapping[str, Any], sign: Any) -> str:
-    """A token as a forger writes it, without a library that would stop him."""
-    text = f"{_encoded(json.dumps(header).encode())}.{_encoded(json.dumps(claims).encode())}"
-    return f"{text}.{_encoded(sign(text.encode()))}"
-
-
-def _encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _hmac(text: bytes, key: bytes, digest: str = "sha256") -> bytes:
-    return hmac.digest(key, text, digest)
-
-
-def _sign(text: bytes, key: RSAPrivateKey) -> bytes:
-    return jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(text, key)

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from observer.errors import ConfigError
 from observer.setup.signing_keys import PublicKey, ensure_signing_keys
-from observer.tokens.keys import KeyStore, generate_key, read_key, read_ring
+from observer.tokens.keys import SLOTS, KeyStore, generate_key, read_key, read_ring
 from observer.tokens.rotation import rotate_keys, write_private
 
 
@@ -40,7 +41,11 @@ def test_a_missing_key_is_said_with_what_makes_it(folder: Path) -> None:
         read_ring(folder)
 
 
-def _pem(private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, password: bytes | None = None) -> bytes:
+def _pem(
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    *,
+    password: bytes | None = None,
+) -> bytes:
     encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
@@ -52,6 +57,7 @@ def test_what_is_no_strong_unencrypted_rsa_key_is_refused(folder: Path, foreign_
         b"not a key",
         _pem(weak),
         _pem(ec.generate_private_key(ec.SECP256R1())),
+        _pem(ed25519.Ed25519PrivateKey.generate()),
         _pem(foreign_key, password=b"secret"),
     ):
         write_private(folder / "current.pem", content)
@@ -117,6 +123,28 @@ async def test_a_rotation_by_another_process_is_noticed(folder: Path) -> None:
     clock.now += 1.0
     await keys.refresh()
     assert [key.kid for key in keys.ring] == [key.kid for key in ring]
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+async def test_a_change_of_any_one_key_is_noticed(folder: Path, slot: str) -> None:
+    """A rotation that died half way changed one file, and the one that completes it another."""
+    clock = Clock()
+    keys = KeyStore(folder, clock=clock)
+    before = {key.kid for key in keys.ring}
+    write_private(folder / f"{slot}.pem", generate_key())
+    clock.now += 1.0
+    await keys.refresh()
+    assert len({key.kid for key in keys.ring} - before) == 1
+
+
+async def test_a_folder_that_is_gone_leaves_the_old_keys_in_place(folder: Path) -> None:
+    clock = Clock()
+    keys = KeyStore(folder, clock=clock)
+    before = keys.ring
+    shutil.rmtree(folder)
+    clock.now += 1.0
+    await keys.refresh()
+    assert keys.ring is before
 
 
 async def test_keys_that_become_unreadable_leave_the_old_ones_in_place(folder: Path) -> None:
