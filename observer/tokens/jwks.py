@@ -44,7 +44,9 @@ class JwksKeys:
 
     async def find(self, kid: str | None) -> RSAPublicKey:
         """The key of that id; without an id the only key there is. Raises UnprovenError."""
-        if self._is_due(kid):
+        # Who needs a key that somebody is just fetching waits for it; who has an old one goes on with that.
+        is_awaited = self._lock.locked() and self._pick(kid) is None
+        if is_awaited or self._is_due(kid):
             async with self._lock:
                 if self._is_due(kid):
                     await self._fetch()
