@@ -80,7 +80,10 @@ def test_a_chat21_token_is_said_to_reach_sessions_of_others(keys: KeyStore) -> N
         ({"scope": ["rabbitmq.read:%2F/amq.topic/apps.demo.users.alice*"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.read:%2F/amq.topic"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.demo.outgoing.*.alice.*"]}, "not 'alice''s alone"),
+        ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.demo.outgoing.users.alice*"]}, "not 'alice''s alone"),
+        ({"scope": ["rabbitmq.read:%2F/amq.topic*/apps.demo.users.alice.*"]}, "reaches beyond"),
         ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.demo.users.alice.*"]}, "past the observer"),
+        ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.shop.users.alice.presence.*"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.read:%2F/amq.topic/apps.shop.users.alice.*"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.write:%2F/amq.topic/apps.shop.outgoing.users.alice.*"]}, "not 'alice''s alone"),
         ({"scope": ["rabbitmq.write:%2F/mqtt-subscription-demo.alice*"]}, "other users' sessions"),
@@ -109,13 +112,17 @@ def test_a_forged_signature_is_told_apart(keys: KeyStore) -> None:
     tokens = BrokerTokens(keys, clock=lambda: NOW)
     signed, other = (tokens.issue("demo", user).token.rpartition(".") for user in ("alice", "bob"))
     forged = f"{signed[0]}.{other[2]}"
-    assert any("forged" in warning for warning in explain(forged, now=NOW, ring=keys.ring).warnings)
+    explanation = explain(forged, now=NOW, ring=keys.ring)
+    assert any("forged" in warning for warning in explanation.warnings)
+    assert f"signed with 'RS256', key '{keys.ring.current.kid}': named, but not used" in explanation.facts
 
 
 @pytest.mark.parametrize(
     ("scope", "text"),
     [
         ("rabbitmq.read:vh/queue", "take messages out of every queue and exchange named queue in virtual host vh"),
+        ("rabbitmq.read:%2F/amq.topic", "receive everything at * in virtual host /"),
+        ("rabbitmq.read:%2F/amq.topic/apps.demo.users.al%69ce.*", "receive what arrives at apps/demo/users/alice/* in"),
         ("chat.read:vh/queue", "nothing here: 'chat.read:vh/queue' is for another service than 'rabbitmq'"),
         ("rabbitmq.delete:vh/q", "nothing: 'rabbitmq.delete:vh/q' is no scope that RabbitMQ knows"),
         ("rabbitmq.read:a/b/c/d", "nothing: 'rabbitmq.read:a/b/c/d' is no scope that RabbitMQ knows"),
@@ -126,7 +133,7 @@ def test_any_scope_can_be_said_in_words(scope: str, text: str) -> None:
     assert explain_scope(scope, app="demo", user="alice").text.startswith(text)
 
 
-@pytest.mark.parametrize("text", ["", "word", "a.b.c", "e30.e30", "W10.W10.x", "é.é.é"])
+@pytest.mark.parametrize("text", ["", "word", "a.b.c", "e30.e30", "W10.W10.x", "é.é.é", "\ud800.a.b"])
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="no token"):
         explain(text, now=NOW)

@@ -80,6 +80,13 @@ def test_the_jwk_set_has_every_key_whose_tokens_are_good(folder: Path) -> None:
     assert [entry["kid"] for entry in ring.jwks()["keys"]] == kids
 
 
+def test_a_key_in_two_places_is_published_once(folder: Path) -> None:
+    """So it is after a rotation that died half way."""
+    shutil.copy(folder / "next.pem", folder / "current.pem")
+    ring = read_ring(folder)
+    assert [entry["kid"] for entry in ring.jwks()["keys"]] == [ring.current.kid]
+
+
 def test_no_key_shows_itself_in_a_log(keys: KeyStore) -> None:
     key = keys.ring.current
     assert repr(key) == f"SigningKey(kid='{key.kid}', algorithm='RS256')"
@@ -91,6 +98,8 @@ def test_shared_keys_are_read_but_never_published(tmp_path: Path) -> None:
     ring = read_ring(tmp_path, "HS256")
     assert ring.jwks() == {"keys": []}
     assert ring.current.kid != ring.next.kid
+    secret = (tmp_path / "current.key").read_text().strip()
+    assert not any(secret[at : at + 4] in ring.current.kid for at in range(len(secret) - 3)), "it shows in every token"
     for show in (ring.current.public_pem, ring.current.jwk):
         with pytest.raises(ValueError, match="no public half"):
             show()
