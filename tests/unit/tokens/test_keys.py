@@ -99,7 +99,7 @@ def test_shared_keys_are_read_but_never_published(tmp_path: Path) -> None:
     assert ring.jwks() == {"keys": []}
     assert ring.current.kid != ring.next.kid
     secret = (tmp_path / "current.key").read_text().strip()
-    assert not any(secret[at : at + 4] in ring.current.kid for at in range(len(secret) - 3)), "it shows in every token"
+    assert not any(secret[at : at + 8] in ring.current.kid for at in range(len(secret) - 7)), "it shows in every token"
     for show in (ring.current.public_pem, ring.current.jwk):
         with pytest.raises(ValueError, match="no public half"):
             show()
