@@ -1,4 +1,4 @@
-"""`observer token issue | explain | rotate`."""
+"""`observer token issue | explain | broker-keys | rotate`."""
 
 import json
 import shlex
@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from typing import TextIO
 
 import click
 
 from observer.cli.context import Context
-from observer.errors import BrokerUnavailable, ConfigError
+from observer.errors import BrokerUnavailable, ConfigError, Refused
 from observer.settings import PublicSettings, Settings
-from observer.setup.broker_keys import hand_over_keys
-from observer.setup.signing_keys import SharedKey, as_broker_key
+from observer.setup.broker_keys import hand_over_keys, is_told_of, telling_keys_expression
+from observer.setup.set_up import chat21_key
+from observer.setup.signing_keys import BrokerKey, as_broker_key
 from observer.tokens.base import IssuedToken, Profile
 from observer.tokens.explain import Explanation, explain
 from observer.tokens.keys import KeyRing, read_ring
@@ -84,6 +86,18 @@ def explain_command(context: Context, text: str | None) -> None:
     click.echo(explanation_text(explanation))
 
 
+@token.command("broker-keys")
+@click.pass_obj
+def broker_keys_command(context: Context) -> None:
+    """Print the Erlang expression with which a running broker trusts every key that we have, and no others.
+
+    For a broker whose rabbitmqctl this command cannot call, as with containers: pipe it into `rabbitmqctl eval`, and
+    the answer, the ids of the keys that the broker has then, into `observer token rotate --broker-knows -`.
+    With a shared key (HS256, chat21) what is printed holds a secret.
+    """
+    click.echo(telling_keys_expression(trusted_keys(context.settings)))
+
+
 @token.command("rotate")
 @click.option(
     "--rabbitmqctl",
@@ -91,20 +105,31 @@ def explain_command(context: Context, text: str | None) -> None:
     help="How to run rabbitmqctl against the broker, if the broker shall be given the keys at once: "
     "`rabbitmqctl`, or `docker compose exec -T rabbitmq rabbitmqctl`.",
 )
+@click.option(
+    "--broker-knows",
+    "answer",
+    type=click.File(),
+    help="What the broker answered to `observer token broker-keys`; - for standard input. Without the next key in it "
+    "nothing is done.",
+)
 @click.option("--broker-has-keys", is_flag=True, help="I ran `observer setup` and restarted the broker since.")
 @click.pass_obj
-def rotate_command(context: Context, rabbitmqctl: str | None, broker_has_keys: bool) -> None:
+def rotate_command(context: Context, rabbitmqctl: str | None, answer: TextIO | None, broker_has_keys: bool) -> None:
     """Sign new tokens with the next key, and make the key after that.
 
     The broker knows the next key already: tokens of the old and of the new key are good, no connection is dropped.
     A running observer notices within a second. What remains is to give the broker the key that was made:
-    with --rabbitmqctl this command does it, else the broker gets it with `observer setup` and a restart.
+    with --rabbitmqctl this command does it, else the broker gets it with `observer setup` and a restart, or by
+    `observer token broker-keys`, whose help says how.
     Where the broker also has a shared key (HS256, chat21), --rabbitmqctl shows it to whoever lists processes meanwhile.
     """
     settings = context.settings
     folder, algorithm = settings.tokens.keys_dir, settings.tokens.algorithm
     if rabbitmqctl is not None:
         give_keys(settings, rabbitmqctl)
+    elif answer is not None:
+        check_answer(answer.read(_MAX_STDIN), read_ring(folder, algorithm).next.kid)
+        confirm_next(folder)
     elif broker_has_keys:
         confirm_next(folder)
     ring = rotate_keys(folder, algorithm)
@@ -121,11 +146,24 @@ def rotate_command(context: Context, rabbitmqctl: str | None, broker_has_keys: b
 
 def give_keys(settings: Settings, rabbitmqctl: str) -> None:
     """Have the running broker trust every key that we have. Raises BrokerUnavailable."""
+    hand_over_keys(trusted_keys(settings), lambda text: evaluate(rabbitmqctl, text))
+    confirm_next(settings.tokens.keys_dir)
+
+
+def trusted_keys(settings: Settings) -> list[BrokerKey]:
+    """Every key that the broker shall check tokens with; the shared one first, if there is one."""
     tokens = settings.tokens
-    keys = [as_broker_key(key) for key in read_ring(tokens.keys_dir, tokens.algorithm)]
-    shared = [SharedKey(tokens.chat21.key_id, tokens.chat21.key.get_secret_value().encode())]
-    hand_over_keys([*(shared if tokens.chat21.enabled else []), *keys], lambda text: evaluate(rabbitmqctl, text))
-    confirm_next(tokens.keys_dir)
+    shared = chat21_key(tokens)
+    return [*([shared] if shared else []), *map(as_broker_key, read_ring(tokens.keys_dir, tokens.algorithm))]
+
+
+def check_answer(answer: str, key_id: str) -> None:
+    """Raise Refused unless the broker's answer names the key; it is not repeated, since it may hold anything."""
+    if not is_told_of(key_id, answer):
+        raise Refused(
+            f"the broker did not answer that it knows the next key, {key_id}; nothing was rotated. Pipe what "
+            "`observer token broker-keys` prints into `rabbitmqctl eval`, and what that prints into this command"
+        )
 
 
 def evaluate(rabbitmqctl: str, expression: str) -> str:
@@ -145,7 +183,8 @@ def remaining_text(ring: KeyRing) -> str:
     """What is left to do after a rotation that did not reach the broker."""
     return (
         f"Before the next rotation the broker must be given key {ring.next.kid}: run `observer setup` and restart the "
-        "broker when it suits, or run `observer token rotate --rabbitmqctl …` next time."
+        "broker when it suits, or rotate with --rabbitmqctl or --broker-knows next time. Run `observer setup` in any "
+        "case, or the broker forgets keys with its next restart."
     )
 
 

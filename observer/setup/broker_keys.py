@@ -11,6 +11,7 @@ from observer.errors import BrokerUnavailable
 from observer.setup.broker_files import key_config
 from observer.setup.signing_keys import BrokerKey
 
+_KEY_CONFIG = "rabbitmq_auth_backend_oauth2, key_config"
 RabbitmqctlEval = Callable[[str], str]
 """Evaluates an Erlang expression on the broker's node and returns what it prints."""
 
@@ -20,7 +21,20 @@ def keys_expression(keys: Sequence[BrokerKey]) -> str:
 
     It prints `ok`. Connections that are open stay open. It holds secrets if one of the keys is a shared one.
     """
-    return f"application:set_env(rabbitmq_auth_backend_oauth2, key_config, {key_config(keys)})."
+    return f"application:set_env({_KEY_CONFIG}, {key_config(keys)})."
+
+
+def telling_keys_expression(keys: Sequence[BrokerKey]) -> str:
+    """The same, but it prints the ids of the keys that the node has then: an answer that proves what was done."""
+    return (
+        f"begin application:set_env({_KEY_CONFIG}, {key_config(keys)}), "
+        f"{{ok, Now}} = application:get_env({_KEY_CONFIG}), maps:keys(proplists:get_value(signing_keys, Now)) end."
+    )
+
+
+def is_told_of(key_id: str, answer: str) -> bool:
+    """Whether a node that answered this to `telling_keys_expression` has the key."""
+    return f'<<"{key_id}">>' in answer
 
 
 def hand_over_keys(keys: Sequence[BrokerKey], evaluate: RabbitmqctlEval) -> None:

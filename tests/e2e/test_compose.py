@@ -27,6 +27,7 @@ from importlib.metadata import distributions
 for one in distributions():
     print(f"{one.name}=={one.version}")
 """
+EVALUATE = 'PATH=/usr/lib/rabbitmq/bin:$PATH rabbitmqctl eval "$(cat)"'
 
 
 def history(stack: Stack, reader: IssuedToken, peer: str) -> list[str]:
@@ -101,6 +102,26 @@ def test_the_two_chat_lines_work_inside_the_observers_container(stack: Stack) ->
     stack.compose(*chat, "--user", "grace", "--to", "heidi", said="Good morning\n")
     read = stack.compose(*chat, "--user", "heidi", "--to", "grace", "--seconds", "2")
     assert "Good morning" in read
+
+
+def test_the_signing_key_is_changed_as_the_docs_say(stack: Stack) -> None:
+    """docs/compose.md, "A new signing key": twice without a restart, and the broker still has the keys after one."""
+    alice = stack.person("alice")
+    rotate = ("observer", "token", "rotate", "--broker-knows", "-")
+    with connected(alice):
+        for round_ in ("first", "second"):
+            expression = stack.compose("exec", "-T", "observer", "observer", "token", "broker-keys")
+            answer = stack.compose("exec", "-T", "rabbitmq", "sh", "-c", EVALUATE, said=expression)
+            stack.compose("exec", "-T", "observer", *rotate, said=answer)
+            bob = stack.person("bob")
+            with connected(bob):
+                alice.send("bob", round_)
+                bob.wait_for_texts(round_, status=150)
+    stack.compose("run", "--rm", "-T", "setup")
+    stack.compose("restart", "rabbitmq")
+    stack.up()
+    with connected(stack.person("carol")):
+        pass
 
 
 def test_sigterm_ends_the_observer_with_0_and_what_comes_meanwhile_waits(stack: Stack) -> None:
