@@ -25,10 +25,11 @@ from observer.broker.publisher import ConfirmingPublisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.health import Health
 from observer.metrics import Metrics
-from observer.pipeline.batch import Services
 from observer.pipeline.decode import MAX_BYTES
+from observer.pipeline.process import Services
 from observer.pipeline.rates import RateLedger
 from observer.pipeline.shard import ShardLoop
+from observer.pipeline.trips import Trips
 from observer.settings import BrokerSettings, PolicySettings, Settings
 from observer.store import open_store
 from observer.tokens.wiring import build_tokens
@@ -138,12 +139,18 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         metrics,
         now_ms,
         settings.broker.dead_letter_after,
-        asyncio.Semaphore(settings.broker.batches_at_once),
         settings.policies.shape.max_bytes if settings.policies.shape.enabled else MAX_BYTES,
     )
-    loops = Shards(
-        {shard: await _shard_loop(stack, shard, options, settings.broker, services, metrics) for shard in shards}
+    trips = Trips(
+        [
+            await stack.enter_async_context(_publisher(options, f"publisher {number}", metrics))
+            for number in range(settings.broker.trips_at_once)
+        ],
+        services,
     )
+    stack.push_async_callback(trips.close)
+    parking = await stack.enter_async_context(_publisher(options, "parking", metrics))
+    loops = Shards({shard: _shard_loop(shard, options, settings.broker, trips, parking, services) for shard in shards})
     health = Health(store, loops.idle)
     membership = Membership(
         options,
@@ -224,20 +231,18 @@ async def _end_within(tasks: Sequence[asyncio.Task[None]], timeout_s: float) -> 
         task.cancel()
 
 
-async def _shard_loop(
-    stack: AsyncExitStack,
+def _shard_loop(
     shard: int,
     options: BrokerOptions,
     settings: BrokerSettings,
+    trips: Trips,
+    parking: ConfirmingPublisher,
     services: Services,
-    metrics: Metrics,
 ) -> ShardLoop:
-    publisher = await stack.enter_async_context(_publisher(options, f"publisher {shard}", metrics))
-
     def open_queue(number: int, prefetch: int) -> AmqpShardQueue:
-        return AmqpShardQueue(options, number, prefetch=prefetch, publisher=publisher, name=f"shard {number}")
+        return AmqpShardQueue(options, number, prefetch=prefetch, publisher=parking, name=f"shard {number}")
 
-    return ShardLoop(shard, open_queue, publisher, services, settings.prefetch, settings.batch_max)
+    return ShardLoop(shard, open_queue, trips, parking, services, settings.prefetch, settings.batch_max)
 
 
 def _publisher(options: BrokerOptions, name: str, metrics: Metrics) -> ConfirmingPublisher:

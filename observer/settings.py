@@ -50,11 +50,12 @@ class BrokerSettings(Section):
         description="Deliveries of a shard that may be on their way to this process at once.",
     )
     batch_max: int = Field(500, ge=1, le=5_000, description="Messages of a shard that are processed together at most.")
-    batches_at_once: int = Field(
+    trips_at_once: int = Field(
         2,
         ge=1,
         le=256,
-        description="Batches that may be on their way at once, one a shard. While a shard waits its next batch grows.",
+        description="Trips that may be under way at once; one carries what all waiting shards have. While all are, the "
+        "next one grows.",
     )
     heartbeat_s: int = Field(
         5,

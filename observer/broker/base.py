@@ -68,6 +68,10 @@ class ShardQueue(Protocol):
         """
         ...
 
+    def take(self, limit: int) -> Sequence[Incoming]:
+        """What is there already, up to `limit`; maybe nothing."""
+        ...
+
     def interrupt(self) -> None:
         """Let a waiting `receive`, and every later one, return nothing."""
         ...

@@ -48,13 +48,16 @@ class Line:
     connection: aiormq.Connection
     channel: AbstractChannel
     frame_max: int
-    abort: Callable[[], None]
+    transport: LaneTransport
 
-    async def write(self, payload: bytes) -> None:
-        """Queue whole frames to be sent; a round trip on the channel makes sure of them. Raises BrokerUnavailable."""
+    def write(self, payload: bytes) -> None:
+        """Send whole frames, past the library; a round trip on the channel makes sure of them.
+
+        Raises BrokerUnavailable. Bounded, because whoever writes waits for confirms or holds a limited prefetch.
+        """
         if self.connection.is_closed:
             raise BrokerUnavailable("the line to the broker is closed")
-        await self.connection.write_queue.put(aiormq.abc.ChannelFrame(payload=payload, should_close=False))
+        self.transport.write(payload)
 
     async def close(self) -> None:
         """Say goodbye, but do not wait long for a peer that does not answer."""
@@ -62,7 +65,7 @@ class Line:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.connection.close()
         except TimeoutError:
-            self.abort()
+            self.transport.abort()
 
 
 def url(options: BrokerOptions, name: str) -> URL:
@@ -159,4 +162,4 @@ async def connect(
     except BaseException:
         transport.abort()
         raise
-    return Line(connection, channel, connection.connection_tune.frame_max, transport.abort)
+    return Line(connection, channel, connection.connection_tune.frame_max, transport)

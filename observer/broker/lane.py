@@ -7,7 +7,7 @@ stream; this is the protocol under that stream. See `wire.py` for why.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiormq.connection import TransportFactory
 from yarl import URL
@@ -42,16 +42,21 @@ class Lane(asyncio.StreamReaderProtocol):
         self._body: list[bytes] = []
         self._close: tuple[int, str] = (0, "the line to the broker was cut")
         self._beaten_s = 0.0
-        self._line: asyncio.BaseTransport | None = None
+        self._line: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._line = transport
+        self._line = cast(asyncio.Transport, transport)  # uvloop's TLS transport is one, and inherits from nothing
+
+    def write(self, payload: bytes) -> None:
+        """Send whole frames, between those of the library."""
+        if self._line is not None:
+            self._line.write(payload)
 
     def abort(self) -> None:
         """Cut the line at once, without a goodbye."""
-        if isinstance(self._line, asyncio.WriteTransport):
+        if self._line is not None:
             self._line.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -135,6 +140,11 @@ class LaneTransport(TransportFactory):
         self._context = context
         self._server_name = server_name
         self._lane: Lane | None = None
+
+    def write(self, payload: bytes) -> None:
+        """Send whole frames on the line that was connected."""
+        if self._lane is not None:
+            self._lane.write(payload)
 
     def abort(self) -> None:
         """Cut the line at once, if there is one."""

@@ -82,7 +82,7 @@ class PublishingLine:
         self._next_tag += len(publications)
         try:
             async with asyncio.timeout(self._options.confirm_timeout_s):
-                await self._line.write(b"".join(frames))
+                self._line.write(b"".join(frames))
                 await self._answered
         except TimeoutError as error:
             raise BrokerUnavailable(f"no publisher confirm within {self._options.confirm_timeout_s} s") from error

@@ -113,8 +113,11 @@ class AmqpShardQueue:
                 return ()
             self._arrived.clear()
             await self._arrived.wait()
-        take = min(limit, len(self._waiting))
-        return [self._waiting.popleft() for _ in range(take)]
+        return self.take(limit)
+
+    def take(self, limit: int) -> Sequence[Incoming]:
+        """See the port."""
+        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
     def interrupt(self) -> None:
         """See the port."""
@@ -129,7 +132,7 @@ class AmqpShardQueue:
         deliveries = [one for one in deliveries if one.tag in self._unsettled]
         match outcome:
             case Outcome.DONE:
-                await self._acknowledge(deliveries)
+                self._acknowledge(deliveries)
             case Outcome.RETRY:
                 await self._park_then_acknowledge(deliveries, reason, is_dead=False)
             case Outcome.DEAD_LETTER:
@@ -152,9 +155,9 @@ class AmqpShardQueue:
                 headers["x-opt-mqtt-client-id"] = one.client_id
             if await self._publisher.publish_to(exchange, [Publication(key, one.body)], headers):
                 raise BrokerUnavailable(f"the broker refused a message for {exchange}")
-            await self._acknowledge([one])
+            self._acknowledge([one])
 
-    async def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
+    def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """One frame for all of them where no older delivery is still open, else a frame each."""
         if not deliveries:
             return
@@ -162,9 +165,9 @@ class AmqpShardQueue:
         self._unsettled.difference_update(tags)
         line = self._open_line()
         if not self._unsettled or min(self._unsettled) > tags[-1]:
-            await line.write(wire.encode_ack(CHANNEL, tags[-1], multiple=True))
+            line.write(wire.encode_ack(CHANNEL, tags[-1], multiple=True))
         else:
-            await line.write(b"".join(wire.encode_ack(CHANNEL, tag, multiple=False) for tag in tags))
+            line.write(b"".join(wire.encode_ack(CHANNEL, tag, multiple=False) for tag in tags))
 
     def _open_line(self) -> Line:
         if self._lost is not None:

@@ -61,15 +61,16 @@ def judge(
     policies: PolicyChain,
     numbering: Numbering,
     shard: int,
+    planned: dict[str, Message],
     *,
     is_repeat: bool = False,
 ) -> None:
     """Add to `plan` what becomes of each submission. `numbering` moves on with every message that is to be stored.
 
+    `planned` holds the new messages of all batches that travel together, by id; those of this one are added.
     `is_repeat`: an earlier try at all of these may have been half done.
     """
     numbering.begin_batch(looked_up.now_ms)
-    planned: dict[str, Message] = {}
     for index, submission in submissions:
         known = looked_up.known(submission)
         if known is not None:

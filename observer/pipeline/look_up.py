@@ -1,4 +1,4 @@
-"""Look up: everything that the policies of a batch want to know, in one round trip."""
+"""Look up: everything that the policies want to know about the submissions of some batches, in one round trip."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ NO_PRIVACY = Privacy()
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What is known about the submissions of a batch."""
+    """What is known about the submissions of the batches that travel together."""
 
     found: Found
     allowances: Mapping[str, Allowance]
@@ -47,15 +47,17 @@ class LookedUp:
 async def look_up(
     store: MessageStore,
     rates: RateLedger,
-    submissions: Sequence[Submission],
+    submissions_of: Mapping[int, Sequence[Submission]],
     *,
     needs: frozenset[Fact],
-    shard: int,
     now_ms: int,
 ) -> LookedUp:
-    """Ask the store and charge the token buckets. Raises StoreUnavailable."""
+    """Ask the store, and charge the token buckets, about submissions by shard. Raises StoreUnavailable."""
+    submissions = [one for of_shard in submissions_of.values() for one in of_shard]
     found = await store.look_up(query_for(submissions, needs))
-    repeats = await _find_repeats(store, submissions, shard)
+    repeats: dict[str, Message] = {}
+    for shard, of_shard in submissions_of.items():
+        repeats |= await _find_repeats(store, of_shard, shard)
     allowances = {}
     if Fact.RATE in needs:
         now_s = asyncio.get_running_loop().time()
@@ -68,7 +70,7 @@ async def look_up(
 
 
 def query_for(submissions: Sequence[Submission], needs: frozenset[Fact]) -> Query:
-    """What a batch wants to know; a fact that no policy reads is not asked for."""
+    """What is to be known about them; a fact that no policy reads is not asked for."""
     return Query(
         message_ids={one.message_id for one in submissions},
         senders={(one.app, one.sender) for one in submissions} if Fact.BAN in needs else (),

@@ -21,11 +21,12 @@ from observer.broker.base import Incoming, Publisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
 from observer.message import Publication
-from observer.pipeline.batch import Batch, Services, process
+from observer.pipeline.batch import Batch, Try
 from observer.pipeline.count import count
-from observer.pipeline.judge import Plan
 from observer.pipeline.numbering import Numbering
-from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead, settle
+from observer.pipeline.process import Services
+from observer.pipeline.settle import settle
+from observer.pipeline.trips import Trips
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ POISON_CODES = frozenset({541, 501, 502})
 """What the broker closes a line with over a message that it cannot write (facts, 2.4)."""
 CAREFUL_EXTRA = 50
 """Deliveries taken one at a time beyond those that were in hand when the line was lost."""
+CAREFUL_WAIT_S = 1.0
 PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 
@@ -45,7 +47,9 @@ class ShardLoop:
 
     shard: int
     open_queue: Callable[[int, int], AmqpShardQueue]
+    trips: Trips
     publisher: Publisher
+    """For what does not travel: probes, and the end of a message that fails."""
     services: Services
     prefetch: int
     batch_max: int
@@ -117,39 +121,28 @@ class ShardLoop:
     async def _take_batches(self, queue: AmqpShardQueue) -> None:
         numbering: Numbering | None = None
         is_careful = self._careful_left > 0
+        limit = 1 if is_careful else self.batch_max
         while self._is_wanted.is_set() and not self._is_stopping.is_set():
-            batch = await self._receive(queue, is_careful=is_careful)
-            if not batch:
+            deliveries = await self._receive(queue, limit, is_careful=is_careful)
+            if not deliveries:
                 return
-            numbering = await self._carry_through(Batch(batch), queue, numbering)
+            batch = Batch(self.shard, queue, deliveries, limit)
+            numbering = await self._carry_through(batch, numbering)
             self._failures = 0
             if is_careful:
-                self._careful_left = max(0, self._careful_left - len(batch))
+                self._careful_left = max(0, self._careful_left - len(batch.deliveries))
                 if not self._careful_left:
                     return  # come back with the full prefetch
 
-    async def _receive(self, queue: AmqpShardQueue, *, is_careful: bool) -> Sequence[Incoming]:
-        metrics = self.services.metrics
-        if is_careful:
-            try:
-                async with asyncio.timeout(1.0):
-                    batch = await queue.receive(1)
-            except TimeoutError:  # nothing comes: whatever killed the line is out of the queue
-                self._careful_left = 0
-                return ()
-        else:
-            batch = await queue.receive(self.batch_max)
-        if batch:
-            metrics.observe_batch(len(batch))
-            metrics.count_redeliveries(sum(one.is_redelivered for one in batch))
-            oldest_ms = batch[0].broker_time_ms
-            if oldest_ms is not None:
-                metrics.set_shard_lag(self.shard, (self.services.now_ms() - oldest_ms) / 1000)
-        return batch
+    async def _receive(self, queue: AmqpShardQueue, limit: int, *, is_careful: bool) -> Sequence[Incoming]:
+        try:
+            async with asyncio.timeout(CAREFUL_WAIT_S if is_careful else None):
+                return await queue.receive(limit)
+        except TimeoutError:  # nothing comes: whatever killed the line is out of the queue
+            self._careful_left = 0
+            return ()
 
-    async def _carry_through(
-        self, batch: Batch, queue: AmqpShardQueue, numbering: Numbering | None
-    ) -> Numbering | None:
+    async def _carry_through(self, batch: Batch, numbering: Numbering | None) -> Numbering | None:
         """Returns when every delivery of the batch is settled; None: read the numbering from the store again."""
         given_up_s = asyncio.get_running_loop().time() + HOLD_S
         tries = 0
@@ -157,17 +150,9 @@ class ShardLoop:
             try:
                 if numbering is None:
                     numbering = Numbering.after(await self.services.store.shard_position(self.shard))
-                async with self.services.turns:
-                    return await process(
-                        batch,
-                        queue=queue,
-                        publisher=self.publisher,
-                        numbering=numbering,
-                        shard=self.shard,
-                        services=self.services,
-                    )
+                return await self.trips.carry(batch, numbering)
             except Unavailable as error:
-                if queue.is_lost:
+                if batch.queue.is_lost:
                     raise BrokerUnavailable(str(error)) from error
                 if not self._may_hold(given_up_s):
                     raise  # leaving the queue gives everything back, in order
@@ -176,10 +161,10 @@ class ShardLoop:
                 raise
             except Exception as error:  # whatever one message does to us must not stop the others
                 if len(batch.deliveries) > 1:
-                    return await self._halve(batch, queue)
+                    return await self._carry_halves(batch)
                 log.exception("message_failed", tries=tries, routing_key=batch.deliveries[0].routing_key[:200])
                 if tries + 1 >= TRIES_IN_PLACE:
-                    await self._give_up(batch.deliveries, queue, f"{type(error).__name__} in the pipeline")
+                    await self._give_up(batch, f"{type(error).__name__} in the pipeline")
                     return None
             numbering, batch.is_repeat = None, True  # the try may have been half done
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
@@ -190,20 +175,18 @@ class ShardLoop:
         is_ours = self._is_wanted.is_set() and not self._is_stopping.is_set()
         return is_ours and asyncio.get_running_loop().time() <= given_up_s
 
-    async def _halve(self, batch: Batch, queue: AmqpShardQueue) -> Numbering | None:
+    async def _carry_halves(self, batch: Batch) -> Numbering | None:
         first, second = batch.halves()
-        await self._carry_through(first, queue, None)
-        return await self._carry_through(second, queue, None)
+        await self._carry_through(first, None)
+        return await self._carry_through(second, None)
 
-    async def _give_up(self, deliveries: Sequence[Incoming], queue: AmqpShardQueue, reason: str) -> None:
-        plan, settlement = Plan(), Settlement(deliveries)
-        settlement.fail(0, reason, self.services.dead_letter_after)
-        refusal = refusal_of_dead(deliveries[0])
-        if refusal is not None and is_last_try(deliveries[0], self.services.dead_letter_after):
-            plan.refuse(0, refusal)
-            await self.publisher.publish(plan.publications)
-        await settle(queue, settlement)
-        count(plan, settlement, self.services.policies.names, self.services.metrics)
+    async def _give_up(self, batch: Batch, reason: str) -> None:
+        """End a batch of one message."""
+        last = Try(batch, Numbering(0, 0), self.services.dead_letter_after)
+        last.fail(0, reason)
+        await self.publisher.publish(last.plan.publications)
+        await settle(batch.queue, last.settlement)
+        count(last.plan, last.settlement, self.services.policies.names, self.services.metrics)
 
     def _note_poison(self, queue: AmqpShardQueue) -> None:
         """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""

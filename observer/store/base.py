@@ -115,7 +115,9 @@ class MessageStore(Protocol):
         ...
 
     async def save(self, messages: Sequence[Message], known: Sequence[Message]) -> None:
-        """Store `messages` in this order, all of one shard, then move the conversations of `messages` and `known`.
+        """Store `messages`, then move the conversations of `messages` and `known`.
+
+        They come shard by shard, those of each in the order of their offsets, and are stored in that order.
 
         `known` are stored already (a repeat): only their conversations are made sure of, since a crash may have come
         between the two writes. Safe to repeat. When it returns, everything is on disk (MongoDB: on the majority).

@@ -19,7 +19,7 @@ from observer.store.place import place_of
 
 
 async def save(collections: Collections, messages: Sequence[Message], known: Sequence[Message]) -> None:
-    """Store messages of one shard, then move their conversations and those of `known`."""
+    """Store messages, then move their conversations and those of `known`."""
     ours = await _insert(collections, messages) if messages else ()
     moves: dict[str, Document] = {}
     forgotten = await _forgotten(collections, known) if known else {}

@@ -6,6 +6,8 @@ loop; a statement a row would ask for the lock back thousands of times a second.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from observer.errors import ShardLost, StoreUnavailable
 from observer.message import Message
@@ -36,15 +38,17 @@ WHERE last_ms IS NULL OR (excluded.last_ms, excluded.last_id) > (last_ms, last_i
 
 
 def save(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    """Store messages of one shard, their timelines and their conversations; raise ShardLost if a place is taken."""
+    """Store messages, their timelines and their conversations; raise ShardLost if a place is taken."""
     rows = [row_of(message) for message in messages]
     try:
         _insert(connection, _INSERT_MESSAGES, rows)
     except sqlite3.IntegrityError:
         _insert(connection, _INSERT_MESSAGES, _missing(connection, messages))
-    span = (_place(messages[0]), _place(messages[-1]))
-    connection.execute(_INSERT_TIMELINES, (*span, *span))
-    connection.execute(_MARK_WRITTEN, span)
+    for _, of_shard in groupby(messages, key=attrgetter("shard")):
+        places = [_place(message) for message in of_shard]
+        span = (places[0], places[-1])
+        connection.execute(_INSERT_TIMELINES, (*span, *span))
+        connection.execute(_MARK_WRITTEN, span)
     _insert(connection, _MOVE_CONVERSATIONS, _last_messages(messages), _NEWER_WINS)
 
 

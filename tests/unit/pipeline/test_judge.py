@@ -48,7 +48,7 @@ def planned(submissions: Sequence[Submission], found: Found | None = None, polic
     plan = Plan()
     looked_up = LookedUp(found or Found(), {}, {}, NOW_MS)
     numbering = Numbering.after(ShardPosition(0, 0))
-    judge(plan, list(enumerate(submissions)), looked_up, PolicyChain([policy or Scripted()]), numbering, shard=3)
+    judge(plan, list(enumerate(submissions)), looked_up, PolicyChain([policy or Scripted()]), numbering, 3, {})
     return plan
 
 
