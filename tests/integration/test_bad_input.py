@@ -6,6 +6,7 @@ import pytest
 
 from tests.services.observer import RunningObserver
 from tests.services.people import Person, connected
+from tests.services.raw_mqtt import raw_client
 
 pytestmark = pytest.mark.broker
 TO_BOB = "apps/demo/outgoing/users/alice/messages/bob/outgoing"
@@ -47,6 +48,18 @@ TOPICS = {
     "65 characters": (to("b" * 65), "invalid_id"),
 }
 
+WILDCARDS = ("+", "*", "#")
+"""RabbitMQ takes + and # in the topic of a message, though MQTT forbids it, and hands + on as *."""
+MINE = "apps/demo/outgoing/users/alice/"
+WILDCARD_PLACES = {
+    to("{}"): "invalid_id",
+    to("b{}b"): "invalid_id",
+    MINE + "{}/bob/outgoing": "invalid_topic",
+    MINE + "{}": "invalid_topic",
+    TO_BOB + "/{}": "invalid_topic",
+}
+NOT_MINE = ("apps/demo/outgoing/users/{}/messages/bob/outgoing", "apps/{}/outgoing/users/alice/messages/bob/outgoing")
+
 
 def test_each_bad_payload_is_answered_with_its_code_and_good_ones_pass(observer: RunningObserver) -> None:
     """The sender is told; the recipient gets the good message between any two bad ones."""
@@ -73,6 +86,38 @@ def test_each_bad_topic_is_answered_with_its_code(observer: RunningObserver) -> 
             alice.publish(topic, {"text": name})
             assert alice.wait_for_refusal(code)["reason"], name
     assert observer.metric("observer_messages_total", outcome="stored") == 0
+
+
+@pytest.mark.parametrize("wildcard", WILDCARDS)
+def test_a_wildcard_in_a_topic_is_told_to_its_sender_and_reaches_nobody(
+    observer: RunningObserver, wildcard: str
+) -> None:
+    """It stands for no recipient and no word; libraries refuse to send + and #, so raw bytes do."""
+    alice, bob = person(observer, "alice"), person(observer, "bob")
+    with connected(alice, bob), raw_client(observer.issue("alice"), observer.mqtt_port) as raw:
+        for place, code in WILDCARD_PLACES.items():
+            alice.refusals.clear()
+            raw.publish(place.format(wildcard).encode(), b'{"text":"to everybody"}')
+            alice.wait_for_refusal(code)
+            assert [one["code"] for one in alice.refusals] == [code], place
+        alice.send("bob", "to bob")
+        bob.wait_for_texts("to bob")
+    assert bob.texts() == ["to bob"]
+    assert observer.metric("observer_messages_total", outcome="stored") == 1
+
+
+@pytest.mark.parametrize("place", NOT_MINE)
+@pytest.mark.parametrize("wildcard", WILDCARDS)
+def test_a_wildcard_for_the_app_or_the_sender_is_not_let_in(
+    observer: RunningObserver, place: str, wildcard: str
+) -> None:
+    """The broker closes the connection, as for any topic of somebody else."""
+    with (
+        raw_client(observer.issue("alice"), observer.mqtt_port) as raw,
+        pytest.raises((AssertionError, ConnectionError), match=r"closed the connection|reset"),
+    ):
+        raw.publish(place.format(wildcard).encode(), b'{"text":"to everybody"}')
+    assert observer.metric("observer_messages_total", outcome="refused") == 0
 
 
 def test_a_payload_of_ten_megabytes_never_reaches_a_message(observer: RunningObserver) -> None:
