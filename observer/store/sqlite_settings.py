@@ -9,17 +9,17 @@ import orjson
 from observer.store.base import BanEntry, Peer
 from policies.base import Ban, Privacy, WhoMayWrite
 
+_SET_SINCE = """
+INSERT INTO peers (app, owner, peer, {since}) VALUES (?, ?, ?, ?)
+ON CONFLICT (app, owner, peer) DO UPDATE SET {since} = excluded.{since} WHERE {since} IS NULL
+"""
+_BLOCK = _SET_SINCE.format(since="blocked_since_ms")
+_NAME_CONTACT = _SET_SINCE.format(since="contact_since_ms")
+
 
 def block(connection: sqlite3.Connection, app: str, owner: str, peer: str, now_ms: int) -> None:
     """Block a peer; one who is blocked already keeps the time of his blocking."""
-    connection.execute(
-        """
-        INSERT INTO peers (app, owner, peer, blocked_since_ms) VALUES (?, ?, ?, ?)
-        ON CONFLICT (app, owner, peer) DO UPDATE
-        SET blocked_since_ms = excluded.blocked_since_ms WHERE blocked_since_ms IS NULL
-        """,
-        (app, owner, peer, now_ms),
-    )
+    connection.execute(_BLOCK, (app, owner, peer, now_ms))
 
 
 def unblock(connection: sqlite3.Connection, app: str, owner: str, peer: str) -> None:
@@ -31,14 +31,7 @@ def unblock(connection: sqlite3.Connection, app: str, owner: str, peer: str) -> 
 
 def name_contact(connection: sqlite3.Connection, app: str, owner: str, peer: str, now_ms: int) -> None:
     """Name a contact; one who is named already keeps the time of his naming."""
-    connection.execute(
-        """
-        INSERT INTO peers (app, owner, peer, contact_since_ms) VALUES (?, ?, ?, ?)
-        ON CONFLICT (app, owner, peer) DO UPDATE
-        SET contact_since_ms = excluded.contact_since_ms WHERE contact_since_ms IS NULL
-        """,
-        (app, owner, peer, now_ms),
-    )
+    connection.execute(_NAME_CONTACT, (app, owner, peer, now_ms))
 
 
 def forget_contact(connection: sqlite3.Connection, app: str, owner: str, peer: str) -> None:
