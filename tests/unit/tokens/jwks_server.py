@@ -64,9 +64,12 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[JwksServer]:
         served.url = f"{scheme}://127.0.0.1:{listening.server_address[1]}/jwks"
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield served
-        listening.shutdown()
-        thread.join()
+        try:
+            yield served
+        finally:
+            served.never_ends = False
+            listening.shutdown()
+            thread.join()
 
 
 class Server(ThreadingHTTPServer):
