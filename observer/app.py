@@ -240,7 +240,9 @@ def _shard_loop(
     services: Services,
 ) -> ShardLoop:
     def open_queue(number: int, prefetch: int) -> AmqpShardQueue:
-        return AmqpShardQueue(options, number, prefetch=prefetch, publisher=parking, name=f"shard {number}")
+        return AmqpShardQueue(
+            options, number, prefetch=prefetch, publisher=parking, name=f"shard {number}", max_body=services.max_bytes
+        )
 
     return ShardLoop(shard, open_queue, trips, parking, services, settings.prefetch, settings.batch_max)
 

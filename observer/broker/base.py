@@ -35,6 +35,8 @@ class Incoming:
     """When the broker received it (RabbitMQ 4.2+, cannot be forged); None where the broker does not stamp."""
     client_id: str | None = None
     """MQTT client id, stamped by the broker (4.x)."""
+    left_out: int = 0
+    """Size in bytes of a body that was too large to be kept; `body` is empty then."""
 
 
 class Publisher(Protocol):

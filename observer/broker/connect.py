@@ -15,8 +15,7 @@ from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from yarl import URL
 
-from observer.broker import wire
-from observer.broker.lane import CHANNEL, Lane, LaneTransport
+from observer.broker.lane import CHANNEL, Lane, LaneTransport, OnDelivery
 from observer.errors import BrokerUnavailable, ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -136,20 +135,26 @@ async def connect(
     options: BrokerOptions,
     name: str,
     *,
-    on_delivery: Callable[[wire.Delivery, dict[bytes, wire.HeaderValue], bytes], None] = lambda *_: None,
+    on_delivery: OnDelivery = lambda *_: None,
     on_confirm: Callable[[int, bool, bool], None] = lambda *_: None,
     on_lost: Callable[[int, str], None] = lambda *_: None,
     confirms: bool = False,
     wanted_headers: frozenset[bytes] = OUR_HEADERS,
+    max_body: int | None = None,
 ) -> Line:
-    """Open a connection and its channel; `name` is what operators see in the broker's list.
+    """Open a connection and its channel; `name` is what operators see in the broker's list, the rest see Lane.
 
     Raises BrokerUnavailable, or ConfigError for files that cannot be used.
     """
 
     def make_lane(reader: asyncio.StreamReader) -> Lane:
         return Lane(
-            reader, wanted_headers=wanted_headers, on_delivery=on_delivery, on_confirm=on_confirm, on_lost=on_lost
+            reader,
+            wanted_headers=wanted_headers,
+            on_delivery=on_delivery,
+            on_confirm=on_confirm,
+            on_lost=on_lost,
+            max_body=max_body,
         )
 
     transport = LaneTransport(make_lane, tls_context(options), options.server_name or options.host)

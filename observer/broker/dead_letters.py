@@ -199,7 +199,9 @@ class DeadLetters:
             raise BrokerUnavailable("the dead-letter queue is not open")
         return self._line
 
-    def _note_delivery(self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> None:
+    def _note_delivery(
+        self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes, _size: int
+    ) -> None:
         self._letters.append(dead_letter(delivery.tag, headers, body))
         self._arrived.set()
 

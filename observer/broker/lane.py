@@ -7,7 +7,7 @@ stream; this is the protocol under that stream. See `wire.py` for why.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from aiormq.connection import TransportFactory
 from yarl import URL
@@ -15,6 +15,8 @@ from yarl import URL
 from observer.broker import wire
 
 CHANNEL = 1  # every connection of ours has one channel
+OnDelivery: TypeAlias = Callable[[wire.Delivery, dict[bytes, wire.HeaderValue], bytes, int], None]
+"""Takes delivery, headers, body, and the size of the body: if that is larger, the body was not kept."""
 
 
 class Lane(asyncio.StreamReaderProtocol):
@@ -25,11 +27,15 @@ class Lane(asyncio.StreamReaderProtocol):
         reader: asyncio.StreamReader,
         *,
         wanted_headers: frozenset[bytes],
-        on_delivery: Callable[[wire.Delivery, dict[bytes, wire.HeaderValue], bytes], None],
+        on_delivery: OnDelivery,
         on_confirm: Callable[[int, bool, bool], None],
         on_lost: Callable[[int, str], None],
+        max_body: int | None = None,
     ) -> None:
-        """`on_confirm(tag, multiple, is_ack)`; `on_lost(reply code or 0, text)` when the line is gone, maybe twice."""
+        """A body of more than `max_body` bytes is let go while it comes, so that no number of them fills the memory.
+
+        `on_confirm(tag, multiple, is_ack)`; `on_lost(reply code or 0, text)` when the line is gone, maybe twice.
+        """
         super().__init__(reader)
         self._on_delivery = on_delivery
         self._on_confirm = on_confirm
@@ -38,6 +44,8 @@ class Lane(asyncio.StreamReaderProtocol):
         self._rest = b""
         self._delivery: wire.Delivery | None = None
         self._headers: dict[bytes, wire.HeaderValue] = {}
+        self._max_body = max_body
+        self._size = 0  # of the body, as announced
         self._missing = 0  # bytes of the body still to come
         self._body: list[bytes] = []
         self._close: tuple[int, str] = (0, "the line to the broker was cut")
@@ -99,14 +107,16 @@ class Lane(asyncio.StreamReaderProtocol):
         if self._delivery is None:
             return False
         if kind == wire.HEADER:
-            self._missing, self._headers = wire.decode_content_header(frames, at, self._wanted)
+            self._size, self._headers = wire.decode_content_header(frames, at, self._wanted)
+            self._missing = self._size
         else:
-            self._body.append(frames[at:end])
+            if self._max_body is None or self._size <= self._max_body:
+                self._body.append(frames[at:end])
             self._missing -= end - at
         if self._missing == 0:
             delivery, self._delivery = self._delivery, None
             body, self._body = self._body, []
-            self._on_delivery(delivery, self._headers, body[0] if len(body) == 1 else b"".join(body))
+            self._on_delivery(delivery, self._headers, body[0] if len(body) == 1 else b"".join(body), self._size)
         return True
 
     def _take_method(self, frames: bytes, at: int) -> bool:

@@ -22,8 +22,8 @@ async def _passed_by(_: object) -> None:
     """What the library would call with deliveries; the lane takes them all before it."""
 
 
-def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> Incoming:
-    """One delivery in the pipeline's terms.
+def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes, size: int) -> Incoming:
+    """One delivery in the pipeline's terms; `size` is that of the body as it was sent.
 
     A user can set any header of type string (an MQTT 5 property), none of type integer: so the integers are ours or
     the broker's, and a client id counts only beside one (rabbitmq-facts, 5).
@@ -32,8 +32,11 @@ def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], bo
         routing_key, is_valid_text = delivery.routing_key.decode(), True
     except UnicodeDecodeError:
         routing_key, is_valid_text = delivery.routing_key.decode(errors="backslashreplace"), False
+    left_out = size if size > len(body) else 0
     if not headers:
-        return Incoming(delivery.tag, routing_key, body, delivery.is_redelivered, is_valid_text=is_valid_text)
+        return Incoming(
+            delivery.tag, routing_key, body, delivery.is_redelivered, is_valid_text=is_valid_text, left_out=left_out
+        )
     attempt = headers.get(b"x-observer-attempt")
     first_time = headers.get(b"x-observer-time-ms")
     time_ms = first_time if isinstance(first_time, int) else headers.get(b"timestamp_in_ms")
@@ -48,6 +51,7 @@ def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], bo
         is_valid_text=is_valid_text,
         broker_time_ms=time_ms if isinstance(time_ms, int) else None,
         client_id=client.decode(errors="backslashreplace") if has_time and isinstance(client, bytes) else None,
+        left_out=left_out,
     )
 
 
@@ -55,14 +59,25 @@ class AmqpShardQueue:
     """The ShardQueue port. Use as an async context manager."""
 
     def __init__(
-        self, options: BrokerOptions, shard: int, *, prefetch: int, publisher: ConfirmingPublisher, name: str
+        self,
+        options: BrokerOptions,
+        shard: int,
+        *,
+        prefetch: int,
+        publisher: ConfirmingPublisher,
+        name: str,
+        max_body: int | None = None,
     ) -> None:
-        """`publisher` carries what is retried or dead-lettered; the caller owns and closes it."""
+        """`publisher` carries what is retried or dead-lettered; the caller owns and closes it.
+
+        A body of more than `max_body` bytes is not kept.
+        """
         self._options = options
         self._shard = shard
         self._prefetch = prefetch
         self._publisher = publisher
         self._name = name
+        self._max_body = max_body
         self._line: Line | None = None
         self._waiting: deque[Incoming] = deque()
         self._arrived = asyncio.Event()
@@ -75,7 +90,13 @@ class AmqpShardQueue:
         """AMQP reply code with which the broker closed the line; 0 if it was cut."""
 
     async def __aenter__(self) -> Self:
-        self._line = await connect(self._options, self._name, on_delivery=self._note_delivery, on_lost=self._note_lost)
+        self._line = await connect(
+            self._options,
+            self._name,
+            on_delivery=self._note_delivery,
+            on_lost=self._note_lost,
+            max_body=self._max_body,
+        )
         try:
             with line_errors(f"cannot consume {names.shard_queue(self._shard)}"):
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -141,7 +162,8 @@ class AmqpShardQueue:
     async def _park_then_acknowledge(self, deliveries: Sequence[Incoming], reason: str, *, is_dead: bool) -> None:
         """A copy with its history in the headers, confirmed; only then is the original let go."""
         for one in deliveries:
-            headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:500]}
+            loss = f"; its body of {one.left_out} bytes was not kept" if one.left_out else ""
+            headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:400] + loss}
             if is_dead:
                 exchange, key = names.DEAD_EXCHANGE, names.DEAD_ROUTING_KEY
                 headers |= {"x-observer-routing-key": one.routing_key, "x-observer-attempt": one.attempt}
@@ -176,9 +198,11 @@ class AmqpShardQueue:
             raise BrokerUnavailable("the shard queue is not open")
         return self._line
 
-    def _note_delivery(self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes) -> None:
+    def _note_delivery(
+        self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes, size: int
+    ) -> None:
         self._unsettled.add(delivery.tag)
-        self._waiting.append(incoming(delivery, headers, body))
+        self._waiting.append(incoming(delivery, headers, body, size))
         self._arrived.set()
 
     def _note_lost(self, code: int, text: str) -> None:

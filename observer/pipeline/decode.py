@@ -40,7 +40,7 @@ def decode(incoming: Incoming, *, max_bytes: int = MAX_BYTES) -> Submission | Re
     except InvalidTopic as error:
         return _refused(error, topics.author(incoming.routing_key))
     try:
-        return _submission(incoming, topic, _body(incoming.body, max_bytes))
+        return _submission(incoming, topic, _body(incoming, max_bytes))
     except InvalidPayload as error:
         return _refused(error, topics.Author(topic.app, topic.sender), topic.recipient)
 
@@ -51,9 +51,11 @@ def _topic(incoming: Incoming) -> topics.Outgoing:
     return topics.parse(incoming.routing_key)
 
 
-def _body(raw: bytes, max_bytes: int) -> dict[str, Any]:
-    if len(raw) > max_bytes:
-        raise InvalidPayload("too_large", f"the message has {len(raw)} bytes; at most {max_bytes} are allowed")
+def _body(incoming: Incoming, max_bytes: int) -> dict[str, Any]:
+    raw = incoming.body
+    size = incoming.left_out or len(raw)
+    if size > max_bytes:
+        raise InvalidPayload("too_large", f"the message has {size} bytes; at most {max_bytes} are allowed")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
