@@ -25,6 +25,8 @@ class JwksServer:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"keys":[]}'
     never_ends: bool = False
+    is_dripping: threading.Event = field(default_factory=threading.Event)
+    """Set while an answer that never ends is under way."""
     requests: int = 0
 
     def publish(self, ring: KeyRing) -> None:
@@ -52,6 +54,7 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[JwksServer]:
             with contextlib.suppress(OSError):  # until the client has had enough
                 while served.never_ends:
                     self.wfile.write(b" ")
+                    served.is_dripping.set()
                     time.sleep(0.01)
 
         def log_message(self, format: str, *args: Any) -> None:

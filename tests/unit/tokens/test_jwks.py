@@ -105,6 +105,23 @@ async def test_an_issuer_out_of_reach_keeps_its_keys_for_a_while_only(
         await published.find(keys.ring.current.kid)
 
 
+async def test_who_has_an_old_key_does_not_wait_for_a_new_one(
+    server: JwksServer, published: JwksKeys, keys: KeyStore, clock: Clock
+) -> None:
+    """An issuer's slow server slows one request down, not all."""
+    kid = keys.ring.current.kid
+    server.publish(keys.ring)
+    await published.find(kid)
+    clock.now += TTL_S + 1
+    server.headers, server.never_ends = {"Content-Length": str(jwks.MAX_BYTES)}, True
+    asking = asyncio.create_task(published.find(kid))
+    assert await asyncio.to_thread(server.is_dripping.wait, 30)
+    await published.find(kid)
+    assert not asking.done()
+    server.never_ends = False
+    await asking
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
