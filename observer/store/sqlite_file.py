@@ -48,6 +48,15 @@ class FileLock:
 def connect_writer(path: Path, timeout_s: float) -> sqlite3.Connection:
     """The connection that writes."""
     connection = _connect(path, timeout_s)
+    try:
+        _prepare_for_writing(connection)
+    except sqlite3.Error:  # the first look into the file: it may be damaged
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # A message is acknowledged to its sender once it is committed: the commit must outlive a power cut, so the log is
     # synchronised with the disk each time (NORMAL would do so only now and then).
@@ -55,7 +64,6 @@ def connect_writer(path: Path, timeout_s: float) -> sqlite3.Connection:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -65536")
-    return connection
 
 
 def connect_reader(path: Path, timeout_s: float) -> sqlite3.Connection:

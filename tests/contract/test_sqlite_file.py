@@ -91,9 +91,15 @@ async def test_what_was_acknowledged_before_a_kill_is_there_and_whole(path: Path
 def test_a_file_that_is_no_sound_database_is_left_alone(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=f"{path} is damaged or no SQLite database"):
+    with pytest.raises(ConfigError, match=f"{path} is damaged or no SQLite database") as caught:
         asyncio.run(SqliteStore(path).open())
     assert path.read_bytes() == content
+    assert str(path) not in open_files(), f"closed, and not when somebody lets go of {caught.value!r}"
+
+
+def open_files() -> set[str]:
+    """What this process has open."""
+    return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}  # noqa: PTH208
 
 
 async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
