@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +14,11 @@ from observer.store import sqlite_look_up, sqlite_read, sqlite_save, sqlite_sett
 from observer.store.base import BanEntry, Conversation, Found, Page, Peer, Position, Query, ShardPosition
 from observer.store.sqlite_file import FileLock, connect_reader, connect_writer, opening_error, unavailable
 from observer.store.sqlite_schema import VERSION, migrate
-from observer.store.sqlite_threads import ReadThreads, WriteThread
+from observer.store.sqlite_threads import WorkThreads, read_threads, write_thread
 from policies.base import Ban, Privacy
 
 T = TypeVar("T")
+_READERS = 3
 
 
 class SqliteStore:
@@ -26,35 +28,37 @@ class SqliteStore:
         self._path = path
         self._timeout_s = timeout_s
         self._lock: FileLock | None = None
-        self._writer: WriteThread | None = None
-        self._look_ups: ReadThreads | None = None
-        self._reads: ReadThreads | None = None
+        self._writer: WorkThreads | None = None
+        self._look_ups: WorkThreads | None = None
+        self._reads: WorkThreads | None = None
 
     async def open(self) -> None:
         """Lock the file, bring its schema to this version, start the threads.
 
         Raises ConfigError for a file in use, damaged, foreign or newer; StoreUnavailable for a full disk.
         """
-        self._lock, connection = await asyncio.to_thread(self._open_file)
-        self._writer = WriteThread(connection)
-        reader = partial(connect_reader, self._path, self._timeout_s)
-        self._look_ups = ReadThreads(reader, 1)  # the pipeline's own: never behind a user's long read
-        self._reads = ReadThreads(reader, 2)
+        self._lock, writer, readers = await asyncio.to_thread(self._open_file)
+        self._writer = write_thread(writer)
+        self._look_ups = read_threads(readers[:1])  # the pipeline's own: never behind a user's long read
+        self._reads = read_threads(readers[1:])
 
-    def _open_file(self) -> tuple[FileLock, sqlite3.Connection]:
-        lock = FileLock(self._path)
-        connection = None
-        try:
-            connection = connect_writer(self._path, self._timeout_s)
-            migrate(connection, str(self._path))
-        except BaseException as error:
-            if connection is not None:
-                connection.close()
-            lock.release()
-            if isinstance(error, sqlite3.Error):
+    def _open_file(self) -> tuple[FileLock, sqlite3.Connection, Sequence[sqlite3.Connection]]:
+        """The lock, the connection that writes, and those that read."""
+        with ExitStack() as undo:
+            lock = FileLock(self._path)
+            undo.callback(lock.release)
+            try:
+                writer = connect_writer(self._path, self._timeout_s)
+                undo.callback(writer.close)
+                migrate(writer, str(self._path))
+                readers = []
+                for _ in range(_READERS):
+                    readers.append(connect_reader(self._path, self._timeout_s))
+                    undo.callback(readers[-1].close)
+            except sqlite3.Error as error:
                 raise opening_error(error, self._path) from error
-            raise
-        return lock, connection
+            undo.pop_all()
+        return lock, writer, readers
 
     async def close(self) -> None:
         """Finish what is being written, close the file, give the lock back."""
@@ -76,7 +80,7 @@ class SqliteStore:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._done(self._reads, work)
 
-    async def _done(self, threads: ReadThreads | WriteThread | None, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _done(self, threads: WorkThreads | None, work: Callable[[sqlite3.Connection], T]) -> T:
         if threads is None:
             raise StoreUnavailable(f"the store {self._path} is not open")
         try:

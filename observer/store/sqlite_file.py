@@ -64,6 +64,7 @@ def _prepare_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")  # else each undoable statement makes a file
 
 
 def connect_reader(path: Path, timeout_s: float) -> sqlite3.Connection:

@@ -9,7 +9,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -19,66 +18,83 @@ Work: TypeAlias = Callable[[sqlite3.Connection], object]
 _GROUP_LIMIT = 64
 
 
-class ReadThreads:
-    """A few threads, each with a read connection."""
+class WorkThreads:
+    """Threads that take their work from one queue, each with a connection of its own.
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], count: int) -> None:
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._connect = connect
-        self._pool = ThreadPoolExecutor(count, "sqlite-read")
+    Not a pool of the standard library's: waking one of those costs the event loop twice as much.
+    """
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The result of `work(connection)` on one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, work)
-
-    def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = self._connect()
-            self._connections.append(self._local.connection)
-        return work(self._local.connection)
-
-    def close(self) -> None:
-        """Wait for what is running, and close the connections."""
-        self._pool.shutdown()
-        for connection in self._connections:
-            connection.close()
-
-
-class WriteThread:
-    """The one thread that writes."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        connections: Sequence[sqlite3.Connection],
+        perform: Callable[[sqlite3.Connection, Sequence[Work]], Sequence[object]],
+        *,
+        together: int,
+    ) -> None:
+        """`perform` is given up to `together` works that wait, and returns the outcome of each, an exception if so."""
+        self._perform = perform
+        self._together = together
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[tuple[Work, asyncio.Future[object]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="sqlite-write", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(connection,), name="sqlite", daemon=True)
+            for connection in connections
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The result of `work(connection)`, once it is committed and on disk; its exception if it raised."""
+        """The result of `work(connection)` on one of the threads; its exception if it raised."""
         future = self._loop.create_future()
         self._jobs.put((work, future))
         result: T = await future
         return result
 
     def close(self) -> None:
-        """Finish what is waiting, and close the connection; blocks."""
-        self._jobs.put(None)
-        self._thread.join()
+        """Finish what is waiting, and close the connections; blocks."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _serve(self) -> None:
-        is_open = True
-        while is_open:
-            group = [self._jobs.get()]
-            while not self._jobs.empty() and len(group) < _GROUP_LIMIT:
-                group.append(self._jobs.get())
-            jobs = [job for job in group if job is not None]
-            is_open = len(jobs) == len(group)
-            outcomes = commit_together(self._connection, [work for work, _ in jobs])
-            futures = [future for _, future in jobs]
-            self._loop.call_soon_threadsafe(_resolve, futures, outcomes)
-        self._connection.close()
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        while jobs := self._next_jobs():
+            outcomes = self._perform(connection, [work for work, _ in jobs])
+            self._loop.call_soon_threadsafe(_resolve, [future for _, future in jobs], outcomes)
+        connection.close()
+
+    def _next_jobs(self) -> Sequence[tuple[Work, asyncio.Future[object]]]:
+        """What waits, at least one; none when it is time to end."""
+        jobs: list[tuple[Work, asyncio.Future[object]]] = []
+        while not jobs or (len(jobs) < self._together and not self._jobs.empty()):
+            job = self._jobs.get()
+            if job is None:
+                if jobs:
+                    self._jobs.put(None)  # for the next time
+                break
+            jobs.append(job)
+        return jobs
+
+
+def write_thread(connection: sqlite3.Connection) -> WorkThreads:
+    """The one thread that writes: a work is done once it is committed and on disk."""
+    return WorkThreads([connection], commit_together, together=_GROUP_LIMIT)
+
+
+def read_threads(connections: Sequence[sqlite3.Connection]) -> WorkThreads:
+    """A thread for each of these connections, which only read."""
+    return WorkThreads(connections, _read_each, together=1)
+
+
+def _read_each(connection: sqlite3.Connection, works: Sequence[Work]) -> Sequence[object]:
+    return [_outcome(connection, work) for work in works]
+
+
+def _outcome(connection: sqlite3.Connection, work: Work) -> object:
+    try:
+        return work(connection)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the one who waits for this work
+        return error
 
 
 def commit_together(connection: sqlite3.Connection, works: Sequence[Work]) -> Sequence[object]:

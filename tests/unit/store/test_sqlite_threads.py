@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from observer.store.sqlite_threads import WriteThread, commit_together
+from observer.store.sqlite_threads import commit_together, read_threads, write_thread
 
 Work = Callable[[sqlite3.Connection], object]
 
@@ -96,7 +97,7 @@ def test_a_transaction_that_was_left_open_is_ended_first(connection: sqlite3.Con
 
 
 async def test_a_waiter_that_was_cancelled_disturbs_nobody(connection: sqlite3.Connection) -> None:
-    thread = WriteThread(connection)
+    thread = write_thread(connection)
     impatient = asyncio.create_task(thread.run(inserting(1)))
     await asyncio.sleep(0)
     impatient.cancel()
@@ -105,3 +106,27 @@ async def test_a_waiter_that_was_cancelled_disturbs_nobody(connection: sqlite3.C
         await thread.run(inserting(3))
     assert await thread.run(numbers) == [1, 2, 3]
     await asyncio.to_thread(thread.close)
+
+
+async def test_one_reader_works_while_another_is_busy_and_a_mistake_reaches_its_own_waiter(tmp_path: Path) -> None:
+    connections = [sqlite3.connect(tmp_path / "numbers.db", check_same_thread=False) for _ in range(2)]
+    threads = read_threads(connections)
+    may_end = threading.Event()
+    busy = asyncio.create_task(threads.run(lambda _: may_end.wait(30)))
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await threads.run(numbers)
+    assert await threads.run(lambda connection: connection.execute("SELECT 7").fetchall()) == [(7,)]
+    may_end.set()
+    assert await busy
+    await asyncio.to_thread(threads.close)
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
+async def test_closing_ends_what_waits_first(connection: sqlite3.Connection) -> None:
+    thread = write_thread(connection)
+    works = [asyncio.create_task(thread.run(inserting(number))) for number in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(thread.close)
+    assert await asyncio.gather(*works) == [1] * 100
