@@ -51,11 +51,11 @@ class BrokerSettings(Section):
     )
     batch_max: int = Field(500, ge=1, le=5_000, description="Messages of a shard that are processed together at most.")
     trips_at_once: int = Field(
-        2,
+        1,
         ge=1,
         le=256,
-        description="Trips that may be under way at once; one carries what all waiting shards have. While all are, the "
-        "next one grows.",
+        description="Trips that may be under way at once; one carries what all shards have, and while all are, the next "
+        "one grows. More can help where the store is far away.",
     )
     heartbeat_s: int = Field(
         5,

@@ -1,6 +1,6 @@
 """Trips: batches of several shards that are ready at the same moment travel together and share the round trips.
 
-A few trips are under way at once; while all of them are, what waits for the next one grows. A batch that failed once
+One trip, or a few, are under way at once; meanwhile what waits for the next one grows. A batch that failed once
 travels alone from then on: whatever is wrong with it, its neighbours do not meet it twice.
 """
 
