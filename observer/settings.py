@@ -54,8 +54,8 @@ class BrokerSettings(Section):
         1,
         ge=1,
         le=256,
-        description="Trips that may be under way at once; one carries what all shards have, and while all are, the next "
-        "one grows. More can help where the store is far away.",
+        description="Trips that may be under way at once; one carries what all shards have, and meanwhile the next one "
+        "grows. More can help where the store is far away.",
     )
     heartbeat_s: int = Field(
         5,
