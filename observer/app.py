@@ -20,6 +20,7 @@ from observer.api import create_api, listen, serve
 from observer.api.services import ApiOptions
 from observer.broker.assignment import assign
 from observer.broker.connect import BrokerOptions
+from observer.broker.gathering import GatheringPublisher
 from observer.broker.membership import Membership
 from observer.broker.publisher import ConfirmingPublisher
 from observer.broker.shard_queue import AmqpShardQueue
@@ -157,9 +158,11 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         on_change=lambda members: loops.share(membership.member, members),
         on_reconnect=lambda: metrics.count_reconnect("members"),
     )
+    outbound = GatheringPublisher(await stack.enter_async_context(_publisher(options, "api", metrics)))
+    stack.push_async_callback(outbound.close)
     api = create_api(
         store=store,
-        publisher=await stack.enter_async_context(_publisher(options, "api", metrics)),
+        publisher=outbound,
         issuer=issuer,
         identifier=identifier,
         health=health,

@@ -69,7 +69,7 @@ async def send_message(ports: Ports, acting: ActingUser, outbound: Outbound, res
 
 
 async def _is_taken(ports: Services, publication: Publication) -> bool:
-    """Whether the broker has confirmed the message. No longer than a client waits: callers behind this one wait too."""
+    """Whether the broker has confirmed the message; waits no longer than a client does."""
     try:
         async with asyncio.timeout(ports.options.publish_timeout_s):
             return not await ports.publisher.publish([publication])
