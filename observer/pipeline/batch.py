@@ -9,6 +9,7 @@ from observer.broker.base import Incoming, ShardQueue
 from observer.message import Submission
 from observer.pipeline.decode import Refused, decode
 from observer.pipeline.judge import Plan
+from observer.pipeline.look_up import Asked
 from observer.pipeline.numbering import Numbering
 from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead
 
@@ -68,6 +69,11 @@ class Try:
                 self.plan.refuse(index, decoded.refusal)
             else:
                 self.settlement.bury(index, decoded.reason)
+
+    def asked(self) -> Asked:
+        """What is to be looked up."""
+        submissions = [submission for _, submission in self.submissions]
+        return Asked(self.batch.shard, submissions, self.numbering.resumed_ms)
 
     def fail_unjudged(self) -> None:
         """A submission that a policy crashed over is tried again, or was tried too often."""

@@ -11,10 +11,23 @@ from policies.base import Allowance, Fact, Facts, Privacy, Relation
 
 REPEATS_AMONG_LAST = 2000
 """How far back a redelivered message without any identity is searched for: further than any prefetch reaches."""
+REPEATS_WITHIN_MS = 10_000
+"""... and not among what was stored longer than this before the last writer's last message: that was acknowledged, so
+an equal text from then is another message. A writer goes on only when its batch is settled."""
 
 NO_ALLOWANCE = Allowance()
 NO_RELATION = Relation()
 NO_PRIVACY = Privacy()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one shard's batch wants to know about."""
+
+    shard: int
+    submissions: Sequence[Submission]
+    resumed_ms: int
+    """The last timestamp of the shard's last writer: what the broker delivers again, he stored at about then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +60,17 @@ class LookedUp:
 async def look_up(
     store: MessageStore,
     rates: RateLedger,
-    submissions_of: Mapping[int, Sequence[Submission]],
+    asked: Sequence[Asked],
     *,
     needs: frozenset[Fact],
     now_ms: int,
 ) -> LookedUp:
-    """Ask the store, and charge the token buckets, about submissions by shard. Raises StoreUnavailable."""
-    submissions = [one for of_shard in submissions_of.values() for one in of_shard]
+    """Ask the store, and charge the token buckets. Raises StoreUnavailable."""
+    submissions = [one for of_shard in asked for one in of_shard.submissions]
     found = await store.look_up(query_for(submissions, needs))
     repeats: dict[str, Message] = {}
-    for shard, of_shard in submissions_of.items():
-        repeats |= await _find_repeats(store, of_shard, shard)
+    for of_shard in asked:
+        repeats |= await _find_repeats(store, of_shard)
     allowances = {}
     if Fact.RATE in needs:
         now_s = asyncio.get_running_loop().time()
@@ -79,16 +92,17 @@ def query_for(submissions: Sequence[Submission], needs: frozenset[Fact]) -> Quer
     )
 
 
-async def _find_repeats(store: MessageStore, submissions: Sequence[Submission], shard: int) -> Mapping[str, Message]:
+async def _find_repeats(store: MessageStore, asked: Asked) -> Mapping[str, Message]:
     """Which stored messages the redelivered submissions without identity repeat.
 
     Each stored message answers for one submission, oldest first: a text sent twice and stored once is stored again.
     """
-    unsure = [one for one in submissions if one.is_repeat and one.fingerprint is not None]
+    unsure = [one for one in asked.submissions if one.is_repeat and one.fingerprint is not None]
     if not unsure:
         return {}
     wanted = {one.fingerprint for one in unsure if one.fingerprint is not None}
-    stored = list(await store.find_repeats(shard, wanted, REPEATS_AMONG_LAST))
+    found = await store.find_repeats(asked.shard, wanted, REPEATS_AMONG_LAST)
+    stored = [message for message in found if message.timestamp_ms >= asked.resumed_ms - REPEATS_WITHIN_MS]
     repeats = {}
     for one in unsure:
         match = next((message for message in stored if message.fingerprint == one.fingerprint), None)

@@ -19,17 +19,19 @@ class Numbering:
 
     next_offset: int
     timestamp_ms: int
+    resumed_ms: int = 0
+    """The last timestamp of the writer before this one."""
     last_of_pair: dict[Pair, int] = field(default_factory=dict)
     """Only of pairs whose last timestamp has not passed yet."""
 
     @classmethod
     def after(cls, position: ShardPosition) -> "Numbering":
         """Go on where the shard's last writer stopped; above his last timestamp, since his pairs are not known."""
-        return cls(position.next_offset, position.timestamp_ms + 1)
+        return cls(position.next_offset, position.timestamp_ms + 1, position.timestamp_ms)
 
     def copy(self) -> "Numbering":
         """An independent copy, to be thrown away if the batch fails."""
-        return Numbering(self.next_offset, self.timestamp_ms, dict(self.last_of_pair))
+        return Numbering(self.next_offset, self.timestamp_ms, self.resumed_ms, dict(self.last_of_pair))
 
     def begin_batch(self, now_ms: int) -> None:
         """Let time go on; forget pairs that it has passed."""

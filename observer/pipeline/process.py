@@ -52,7 +52,7 @@ async def process(
         looked_up = await look_up(
             services.store,
             services.rates,
-            {one.batch.shard: [submission for _, submission in one.submissions] for one in tries},
+            [one.asked() for one in tries],
             needs=services.policies.needs,
             now_ms=services.now_ms(),
         )

@@ -58,6 +58,7 @@ class ShardLoop:
     _queue: AmqpShardQueue | None = None
     _careful_left: int = 0
     _failures: int = 0
+    _resumed_ms: int | None = None
 
     def want(self) -> None:
         """The shard is this process's from now on."""
@@ -108,7 +109,7 @@ class ShardLoop:
     async def _consume(self) -> None:
         prefetch = 1 if self._careful_left else self.prefetch
         async with self.open_queue(self.shard, prefetch) as queue:
-            self._queue = queue
+            self._queue, self._resumed_ms = queue, None
             self.services.metrics.set_shard_active(self.shard, True)
             log.info("shard_opened", prefetch=prefetch)
             try:
@@ -148,8 +149,7 @@ class ShardLoop:
         tries = 0
         while True:
             try:
-                if numbering is None:
-                    numbering = Numbering.after(await self.services.store.shard_position(self.shard))
+                numbering = numbering or await self._read_numbering()
                 return await self.trips.carry(batch, numbering)
             except Unavailable as error:
                 if batch.queue.is_lost:
@@ -169,6 +169,14 @@ class ShardLoop:
             numbering, batch.is_repeat = None, True  # the try may have been half done
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
             tries += 1
+
+    async def _read_numbering(self) -> Numbering:
+        """From the store; and however often it is read, who wrote before this line was opened stays the same."""
+        numbering = Numbering.after(await self.services.store.shard_position(self.shard))
+        if self._resumed_ms is None:
+            self._resumed_ms = numbering.resumed_ms
+        numbering.resumed_ms = self._resumed_ms
+        return numbering
 
     def _may_hold(self, given_up_s: float) -> bool:
         """Whether a batch that a service keeps waiting is still ours to hold."""

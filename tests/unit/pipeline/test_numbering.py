@@ -48,3 +48,11 @@ def test_pairs_that_time_has_passed_are_forgotten() -> None:
     numbering.begin_batch(101)
 
     assert numbering.last_of_pair == {}
+
+
+def test_when_the_last_writer_stopped_stays_known() -> None:
+    """What he stored last is what the broker may deliver again."""
+    numbering = Numbering.after(ShardPosition(5, 20)).copy()
+    numbering.begin_batch(1_000)
+    numbering.take(PAIRS[0])
+    assert numbering.copy().resumed_ms == 20

@@ -1,0 +1,72 @@
+"""What is found out about a batch, over a real SQLite store."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from observer.message import Message, Submission
+from observer.pipeline.look_up import REPEATS_WITHIN_MS, Asked, look_up
+from observer.pipeline.rates import RateLedger
+from observer.store.sqlite import SqliteStore
+
+LAST_MS = 1_000_000
+"""When the last writer stored his last message."""
+OK = Submission("an id by chance", "demo", "alice", "bob", {"text": "ok"}, 13, is_repeat=True, fingerprint="ok")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "observer.db")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def stored(offset: int, timestamp_ms: int, fingerprint: str = "ok") -> Message:
+    name = f"message {offset}"
+    return Message(
+        name,
+        "demo",
+        "alice",
+        "bob",
+        "alice.bob",
+        b"{}",
+        timestamp_ms,
+        ("alice", "bob"),
+        0,
+        offset,
+        None,
+        None,
+        fingerprint,
+    )
+
+
+async def repeats(store: SqliteStore, *submissions: Submission) -> list[str | None]:
+    """Which stored messages these repeat."""
+    asked = [Asked(0, submissions, LAST_MS)]
+    looked_up = await look_up(store, RateLedger(1, 1), asked, needs=frozenset(), now_ms=LAST_MS + 60_000)
+    found = [looked_up.known(one) for one in submissions]
+    return [None if one is None else one.message_id for one in found]
+
+
+async def test_what_the_last_writer_stored_and_did_not_settle_is_known_again(store: SqliteStore) -> None:
+    await store.save([stored(0, LAST_MS, "other"), stored(1, LAST_MS)], [])
+    assert await repeats(store, OK) == ["message 1"]
+
+
+async def test_an_equal_text_from_long_before_is_another_message(store: SqliteStore) -> None:
+    """It was settled, so the broker cannot deliver it again: what comes now was never stored."""
+    await store.save([stored(0, LAST_MS - REPEATS_WITHIN_MS - 1), stored(1, LAST_MS, "other")], [])
+    assert await repeats(store, OK) == [None]
+
+
+async def test_what_the_broker_delivers_for_the_first_time_repeats_nothing(store: SqliteStore) -> None:
+    await store.save([stored(0, LAST_MS)], [])
+    assert await repeats(store, replace(OK, is_repeat=False)) == [None]
+
+
+async def test_a_text_sent_twice_and_stored_once_is_stored_again(store: SqliteStore) -> None:
+    await store.save([stored(0, LAST_MS)], [])
+    assert await repeats(store, OK, replace(OK, message_id="another id by chance")) == ["message 0", None]
