@@ -18,9 +18,10 @@ PAIRS = 6
 
 
 @contextmanager
-def busy(observer: RunningObserver, *, qos: int = 0) -> Iterator[Traffic]:
+def busy(observer: RunningObserver, *, qos: int = 0, has_ids: bool = True) -> Iterator[Traffic]:
     """Traffic between pairs of new people; when the block ends, everything must be accounted for.
 
+    `has_ids`: whether the clients name their messages.
     `qos` 1 is a session that outlives its connection: what is sent meanwhile waits for it at the broker.
     """
     crowd = token_hex(4)
@@ -29,7 +30,7 @@ def busy(observer: RunningObserver, *, qos: int = 0) -> Iterator[Traffic]:
         for number in range(PAIRS)
     ]
     with connected(*(person for pair in pairs for person in pair)):
-        with flowing(*pairs) as traffic:
+        with flowing(*pairs, has_ids=has_ids) as traffic:
             yield traffic
         assert_nothing_lost(observer, traffic)
 
@@ -41,6 +42,16 @@ def _person(observer: RunningObserver, user: str, qos: int) -> Person:
 def test_an_observer_killed_under_load_loses_nothing(observer: RunningObserver) -> None:
     """kill -9, three times, at whatever await it happens to be."""
     with busy(observer) as traffic:
+        for target in (20, 60, 100):
+            traffic.wait_for(target)
+            observer.kill()
+            observer.start()
+        traffic.wait_for(140)
+
+
+def test_a_killed_observer_knows_again_what_it_stored_of_clients_without_ids(observer: RunningObserver) -> None:
+    """By the broker's stamp where there is one, else by topic and payload: each message is stored once."""
+    with busy(observer, has_ids=False) as traffic:
         for target in (20, 60, 100):
             traffic.wait_for(target)
             observer.kill()

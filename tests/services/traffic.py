@@ -19,6 +19,8 @@ class Traffic:
     """`<n>` from each sender to his recipient, QoS 1, one after the other, until stopped."""
 
     pairs: Sequence[tuple[Person, Person]]
+    has_ids: bool = True
+    """Whether the clients name their messages; if not, the observer must know again what it has stored."""
     interval_s: float = 0.005
     attempted: dict[str, list[str]] = field(default_factory=dict)
     acknowledged: dict[str, set[str]] = field(default_factory=dict)
@@ -51,7 +53,8 @@ class Traffic:
         while not self._stop.wait(self.interval_s):
             text = str(number)
             self.attempted[sender.user].append(text)
-            info = sender.send(recipient.user, text, client_message_id=f"{sender.user}-{text}")
+            own_id = {"client_message_id": f"{sender.user}-{text}"} if self.has_ids else {}
+            info = sender.send(recipient.user, text, **own_id)
             # Also of a message that the client keeps until it is connected again: paho's own wait gives up on that.
             sender.wait_until(partial(_holds, sender.acknowledged, info.mid), f"the acknowledgement of {text}", WAIT_S)
             sender.acknowledged.discard(info.mid)  # packet ids come round again
@@ -68,9 +71,9 @@ def _has(texts: set[str], count: int) -> bool:
 
 
 @contextmanager
-def flowing(*pairs: tuple[Person, Person]) -> Iterator[Traffic]:
+def flowing(*pairs: tuple[Person, Person], has_ids: bool = True) -> Iterator[Traffic]:
     """Traffic between these pairs, each (sender, recipient), while the block runs."""
-    traffic = Traffic(pairs)
+    traffic = Traffic(pairs, has_ids)
     traffic.start()
     try:
         yield traffic
