@@ -142,7 +142,7 @@ async def connect(
     wanted_headers: frozenset[bytes] = OUR_HEADERS,
     max_body: int | None = None,
 ) -> Line:
-    """Open a connection and its channel; `name` is what operators see in the broker's list, the rest see Lane.
+    """Open a connection and its channel; `name` is what operators see in the broker's list; for the rest see Lane.
 
     Raises BrokerUnavailable, or ConfigError for files that cannot be used.
     """

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from observer.broker.base import Publisher
-from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
 
@@ -49,7 +48,7 @@ class GatheringPublisher:
             requests, self._waiting = self._waiting, []
             try:
                 refused = await self._publisher.publish([one for request in requests for one in request.publications])
-            except BrokerUnavailable as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
                 for request in requests:
                     if not request.answer.done():
                         request.answer.set_exception(error)

@@ -87,7 +87,10 @@ class Trips:
             self._depart()
 
     def _break_up(self, travellers: Sequence[Traveller], error: Exception) -> None:
-        """A service that is away fails them all; anything else, one of them: each goes again, alone."""
+        """A service that is away fails them all; anything else, one of them: each goes again, alone.
+
+        With the numbering that it came with: one read anew would hide that another process has taken the shard.
+        """
         for one in travellers:
             one.batch.is_repeat = True
         if len(travellers) == 1 or isinstance(error, Unavailable):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from observer.broker.gathering import GatheringPublisher
-from observer.errors import BrokerUnavailable
+from observer.errors import BrokerUnavailable, ConfigError
 from observer.message import Publication
 
 
@@ -16,13 +16,13 @@ class Below:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.may_answer = asyncio.Event()
-        self.is_away = False
+        self.error: Exception | None = None
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
         self.batches.append([one.routing_key for one in publications])
         await self.may_answer.wait()
-        if self.is_away:
-            raise BrokerUnavailable("away")
+        if self.error is not None:
+            raise self.error
         return [index for index, one in enumerate(publications) if one.routing_key.startswith("bad")]
 
 
@@ -57,17 +57,18 @@ async def test_a_caller_that_gives_up_disturbs_nobody() -> None:
     assert below.batches == [["a"], ["b", "bad c"]]
 
 
-async def test_a_broker_that_is_away_is_told_to_all_and_the_next_try_is_a_new_one() -> None:
+@pytest.mark.parametrize("error", [BrokerUnavailable("away"), ConfigError("no such certificate")], ids=repr)
+async def test_what_goes_wrong_is_told_to_all_and_the_next_try_is_a_new_one(error: Exception) -> None:
     below = Below()
     publisher = GatheringPublisher(below)
-    below.is_away = True
+    below.error = error
     below.may_answer.set()
     results = await asyncio.gather(
         *(publisher.publish([Publication(key, b"")]) for key in "ab"), return_exceptions=True
     )
-    assert [type(result) for result in results] == [BrokerUnavailable] * 2
+    assert results == [error] * 2
 
-    below.is_away = False
+    below.error = None
     assert await publisher.publish([Publication("c", b"")]) == []
 
 
