@@ -2,13 +2,15 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from observer.store import sqlite_look_up, sqlite_read, sqlite_save, sqlite_settings
-from observer.store.base import Position, Query
+from observer.store.base import UNREAD_LIMIT, Position, Query
 from observer.store.sqlite_file import connect_writer
 from observer.store.sqlite_schema import migrate
 from policies.base import Ban, Privacy
@@ -82,6 +84,10 @@ SEARCHES = {
 }
 
 
+# Filled beyond every page and limit: what grows beyond them is the cost of history itself.
+FEW, MANY = UNREAD_LIMIT + 200, 4 * (UNREAD_LIMIT + 200)
+
+
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A store's file with a few messages."""
@@ -120,6 +126,55 @@ def test_what_is_read_is_what_the_index_bounds(connection: sqlite3.Connection, n
     searches = [step for steps in steps_of(connection, name).values() for step in steps]
     for expected in SEARCHES[name]:
         assert any(expected in step for step in searches), searches
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[sqlite3.Connection]]:
+    """Two files, one with four times as much of everything."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(filled_with(size, tmp_path_factory.mktemp("filled"))) for size in (FEW, MANY)]
+
+
+@contextmanager
+def filled_with(size: int, folder: Path) -> Iterator[sqlite3.Connection]:
+    """A file where alice wrote to bob so many times, and so many strangers to him, he to others, others to others."""
+    with closing(connect_writer(folder / "observer.db", 1.0)) as opened:
+        migrate(opened, "test")
+        opened.execute("BEGIN")
+        for shard, (sender, recipient) in enumerate([("alice", "bob"), ("u{}", "bob"), ("bob", "v{}"), ("w{}", "x{}")]):
+            messages = [
+                make_message(sender.format(n), recipient.format(n), shard=shard + 1, offset=n) for n in range(size)
+            ]
+            sqlite_save.save(opened, messages)
+        for user in (f"u{n}" for n in range(0, size, 10)):
+            sqlite_settings.block(opened, APP, "bob", user, 1)
+            sqlite_settings.set_ban(opened, APP, user, Ban(), "root", 1)
+            sqlite_settings.set_privacy(opened, APP, user, Privacy())
+        opened.execute("COMMIT")
+        yield opened
+
+
+def work_of(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], object]) -> int:
+    """How many instructions of SQLite's own machine an operation takes: as good as the rows that it looks at."""
+    instructions = count()
+    connection.set_progress_handler(lambda: next(instructions) < 0, 1)
+    operation(connection)
+    connection.set_progress_handler(None, 1)
+    return next(instructions)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_does_no_more_work_when_more_is_stored(filled: Sequence[sqlite3.Connection], name: str) -> None:
+    """Design: cost must not grow with history, users or conversations."""
+    few, many = (work_of(connection, OPERATIONS[name]) for connection in filled)
+    assert many <= few * 1.05 + 10
+
+
+def test_work_that_grows_would_be_noticed(filled: Sequence[sqlite3.Connection]) -> None:
+    few, many = (
+        work_of(one, lambda c: c.execute("SELECT max(timestamp_ms) FROM messages").fetchone()) for one in filled
+    )
+    assert many > few * 3
 
 
 def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:
