@@ -11,12 +11,8 @@ from observer.errors import InvalidTopic
 
 ID_MAX_LENGTH = 64
 APP_MAX_LENGTH = 32
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_APP = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
-_DEVICE = _ID
-
-OUTGOING_BINDING = "apps.*.outgoing.#"
-"""Everything a client may publish a message to, misspelt or not: what no queue takes is acknowledged and lost."""
+_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{ID_MAX_LENGTH}}}")
+_APP = re.compile(rf"[A-Za-z0-9_-]{{1,{APP_MAX_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True)

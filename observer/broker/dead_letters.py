@@ -175,7 +175,7 @@ class DeadLetters:
 
     async def _give_back(self, line: Line) -> None:
         """Hand back what is left: just hanging up would count as a failed delivery of each (rabbitmq-facts, 8)."""
-        line.write(b"".join(wire.encode_requeue(CHANNEL, one.tag, multiple=False) for one in self._letters))
+        line.write(b"".join(wire.encode_requeue(CHANNEL, one.tag) for one in self._letters))
         try:
             await line.channel.basic_qos(prefetch_count=1)  # an answer to it means that all before it was read
         except (AMQPError, OSError) as error:

@@ -22,18 +22,17 @@ _DELIVERY = Struct(">QB")
 _CONFIRM = Struct(">QB")
 _CONTENT = Struct(">HHQH")
 _UINT32 = Struct(">I")
-_UINT64 = Struct(">Q")
 _INT64 = Struct(">q")
 
 _BASIC_PUBLISH = pack(">I", 0x003C0028) + b"\x00\x00"
-_PERSISTENT = 2
+_PERSISTENT = b"\x02"
 # Property flags in the order in which they are sent; only these two are ever sent by us.
 _HEADERS_FLAG, _DELIVERY_MODE_FLAG = 0x2000, 0x1000
 _CONTENT_TYPE_FLAG, _CONTENT_ENCODING_FLAG = 0x8000, 0x4000
 
 _FIXED_SIZES = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"f": 4, b"l": 8, b"L": 8, b"d": 8}
 _FIXED_SIZES |= {b"T": 8, b"D": 5, b"V": 0}
-_INTEGERS = {b"b": ">b", b"s": ">h", b"I": ">i", b"l": ">q"}
+_INTEGERS = frozenset({b"b", b"s", b"I", b"l"})
 
 HeaderValue = int | str | bytes
 
@@ -129,9 +128,9 @@ def encode_publish(
     )
     if headers:
         table = _encode_table(headers)
-        properties = _CONTENT.pack(60, 0, len(body), _HEADERS_FLAG | _DELIVERY_MODE_FLAG) + table + b"\x02"
+        properties = _CONTENT.pack(60, 0, len(body), _HEADERS_FLAG | _DELIVERY_MODE_FLAG) + table + _PERSISTENT
     else:
-        properties = _CONTENT.pack(60, 0, len(body), _DELIVERY_MODE_FLAG) + b"\x02"
+        properties = _CONTENT.pack(60, 0, len(body), _DELIVERY_MODE_FLAG) + _PERSISTENT
     parts = [
         FRAME.pack(METHOD, channel, len(method)),
         method,
@@ -165,6 +164,6 @@ def encode_ack(channel: int, tag: int, *, multiple: bool) -> bytes:
     return FRAME.pack(METHOD, channel, 13) + METHOD_ID.pack(ACK) + _CONFIRM.pack(tag, multiple) + FRAME_END
 
 
-def encode_requeue(channel: int, tag: int, *, multiple: bool) -> bytes:
+def encode_requeue(channel: int, tag: int) -> bytes:
     """basic.nack with requeue: gives a delivery back; on RabbitMQ 4.3 that does not count as a try."""
-    return FRAME.pack(METHOD, channel, 13) + METHOD_ID.pack(NACK) + _CONFIRM.pack(tag, 2 | multiple) + FRAME_END
+    return FRAME.pack(METHOD, channel, 13) + METHOD_ID.pack(NACK) + _CONFIRM.pack(tag, 2) + FRAME_END

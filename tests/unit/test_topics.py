@@ -152,7 +152,3 @@ def test_no_routing_key_makes_the_grammar_fail_in_another_way(routing_key: str) 
 @example("\ud800")
 def test_what_is_shown_to_a_human_is_short_printable_ascii(value: str) -> None:
     assert re.fullmatch(r"[ -~…]{0,100}", topics.shown(value))
-
-
-def test_the_binding_takes_every_topic_below_outgoing_misspelt_or_not() -> None:
-    assert topics.OUTGOING_BINDING == "apps.*.outgoing.#"
