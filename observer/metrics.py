@@ -86,13 +86,12 @@ class Metrics:
             for verdict in _words(VerdictKind)
         }
         self._redeliveries = self._counter("redeliveries", "Deliveries that the broker had delivered before.")
-        self._retries = self._counter("retries", "Messages handed back to be tried again later.")
         self._publish_nacks = self._counter("publish_nacks", "Publications that the broker refused.")
 
     def _build_timings(self, shards: tuple[int, ...]) -> None:
         stages = Histogram(
             "observer_stage_seconds",
-            "Time that one batch spent in a stage.",
+            "Time that one trip spent in a stage.",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
             registry=self.registry,
@@ -139,10 +138,6 @@ class Metrics:
         """`count` deliveries came that the broker had delivered before."""
         self._redeliveries.inc(count)
 
-    def count_retries(self, count: int) -> None:
-        """`count` messages will be tried again later."""
-        self._retries.inc(count)
-
     def count_publish_nacks(self, count: int) -> None:
         """The broker refused `count` publications."""
         self._publish_nacks.inc(count)
@@ -151,12 +146,8 @@ class Metrics:
         """A batch of `size` messages was received."""
         self._batch_size.observe(size)
 
-    def observe_stage(self, stage: Stage, duration_s: float) -> None:
-        """One batch spent `duration_s` in `stage`."""
-        self._stages[stage].observe(duration_s)
-
     def time_stage(self, stage: Stage) -> AbstractContextManager[object]:
-        """Observe how long the block took, whether it ended well or not."""
+        """Observe how long the block, one trip's stage, took, whether it ended well or not."""
         return self._stages[stage].time()
 
     def set_shard_lag(self, shard: int, lag_s: float) -> None:

@@ -30,7 +30,6 @@ def count(plan: Plan, settlement: Settlement, policies: tuple[str, ...], metrics
     for ending in settlement.others:
         if ending.outcome is Outcome.RETRY:
             metrics.count_messages("retried")
-            metrics.count_retries(1)
         else:
             metrics.count_messages("dead_lettered")
             metrics.count_dead_letters("failed" if ending.is_failure else "invalid")

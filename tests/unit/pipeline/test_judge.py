@@ -108,6 +108,12 @@ def test_a_message_whose_policy_crashes_is_neither_stored_nor_shown_and_harms_no
     assert plan.sources == [1, 1]
 
 
+def test_every_judgement_is_noted_with_the_policy_that_gave_it() -> None:
+    """For the operator's metrics; a crash is no judgement."""
+    plan = planned([submission("fine"), submission("reject"), submission("drop at submit"), submission("crash")])
+    assert [one.policy for one in plan.judgements] == ["", "scripted", "scripted"]
+
+
 def test_a_redelivered_message_that_is_stored_gets_all_its_copies_again_as_they_were() -> None:
     """A crash may have come before they went out."""
     known = stored(submission())
