@@ -57,8 +57,6 @@ class Message:
     app: str
     sender: str
     recipient: str
-    conversation: str
-    """Same for both directions: `conversation_of(sender, recipient)`."""
     body: bytes = field(repr=False)
     """JSON object: the client's fields without the stamped ones."""
     timestamp_ms: int
@@ -90,11 +88,6 @@ class Refusal:
     recipient: str | None = None
     client_message_id: str | None = None
     retry_after_s: float | None = None
-
-
-def conversation_of(one: str, other: str) -> str:
-    """The name of the direct conversation of two users: both ids, sorted, joined by `.`, which no id contains."""
-    return f"{one}.{other}" if one <= other else f"{other}.{one}"
 
 
 def derived_id(kind: str, *parts: bytes) -> str:
@@ -156,9 +149,24 @@ def _children(node: Any) -> Iterable[Any]:
     return node if isinstance(node, list) else node.values()
 
 
-def encode_copy(message: Message, status: Status) -> bytes:
+def peer_of(message: Message, owner: str) -> str:
+    """The other side of the conversation; the user himself in a note to himself."""
+    return message.recipient if message.sender == owner else message.sender
+
+
+def status_for(message: Message, owner: str) -> Status:
+    """The status in `owner`'s copy (contract, 4.1): a sender never learns whether it was delivered."""
+    return Status.SENT if message.sender == owner else Status.DELIVERED
+
+
+def encode_copy(message: Message, owner: str) -> bytes:
     """The payload of one inbox copy: the client's fields, overwritten by the stamped ones."""
-    return open_copy(message) + b',"status":%d}' % status
+    return close_copy(open_copy(message), status_for(message, owner))
+
+
+def close_copy(opened: bytes, status: Status) -> bytes:
+    """What `open_copy` began, with the status."""
+    return opened + b',"status":%d}' % status
 
 
 def open_copy(message: Message) -> bytes:

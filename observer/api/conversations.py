@@ -10,7 +10,8 @@ from observer.api.cursors import decode_cursor, encode_cursor, position_of
 from observer.api.openapi import of_user
 from observer.api.problems import Problem
 from observer.api.services import Ports
-from observer.api.wire import UserId, WireMessage, json_response, peer_of, wire_form
+from observer.api.wire import UserId, WireMessage, json_response, wire_form
+from observer.message import peer_of
 from observer.store.base import UNREAD_LIMIT, Conversation, Position, Store
 
 router = APIRouter(prefix="/v1/conversations", tags=["Conversations"], responses=of_user())

@@ -7,7 +7,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from observer.message import Message, Status, encode_copy
+from observer.message import Message, encode_copy, peer_of
 from observer.topics import check_id
 
 UserId = Annotated[
@@ -41,15 +41,9 @@ class WireMessage(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def peer_of(message: Message, owner: str) -> str:
-    """The other side of the conversation; the user himself in a note to himself."""
-    return message.recipient if message.sender == owner else message.sender
-
-
 def wire_form(message: Message, owner: str) -> dict[str, Any]:
-    """`message` as `owner` sees it (contract, 4.1): a sender never learns here whether it was delivered."""
-    status = Status.SENT if message.sender == owner else Status.DELIVERED
-    copy: dict[str, Any] = orjson.loads(encode_copy(message, status))
+    """`message` as `owner` sees it."""
+    copy: dict[str, Any] = orjson.loads(encode_copy(message, owner))
     return {**copy, "peer": peer_of(message, owner)}
 
 

@@ -12,7 +12,6 @@ from observer.message import (
     Refusal,
     Submission,
     client_timestamp,
-    conversation_of,
     encode_refusal,
     own_fields,
 )
@@ -148,17 +147,16 @@ def _message(submission: Submission, numbering: Numbering, shard: int, *, reache
     app, sender, recipient = submission.app, submission.sender, submission.recipient
     offset, timestamp_ms = numbering.take((app, sender, recipient))
     return Message(
-        submission.message_id,
-        app,
-        sender,
-        recipient,
-        conversation_of(sender, recipient),
-        own_fields(submission.body),
-        timestamp_ms,
-        direct.owners_of(sender, recipient, reaches_recipient=reaches_recipient),
-        shard,
-        offset,
-        submission.client_message_id,
-        client_timestamp(submission.body),
-        submission.fingerprint,
+        message_id=submission.message_id,
+        app=app,
+        sender=sender,
+        recipient=recipient,
+        body=own_fields(submission.body),
+        timestamp_ms=timestamp_ms,
+        owners=direct.owners_of(sender, recipient, reaches_recipient=reaches_recipient),
+        shard=shard,
+        offset=offset,
+        client_message_id=submission.client_message_id,
+        client_timestamp_ms=client_timestamp(submission.body),
+        fingerprint=submission.fingerprint,
     )

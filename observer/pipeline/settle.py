@@ -62,8 +62,6 @@ class Settlement:
     @property
     def done(self) -> Sequence[Incoming]:
         """Those that are."""
-        if not self._others:
-            return self._batch
         return [incoming for index, incoming in enumerate(self._batch) if index not in self._others]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from observer.message import Message, conversation_of
+from observer.message import Message
 from observer.store.base import Position
 from observer.store.place import MAX_INTEGER, offset_of, place_of, shard_of
 
@@ -50,7 +50,6 @@ def message_of(document: Mapping[str, Any]) -> Message:
         app=document["app"],
         sender=sender,
         recipient=recipient,
-        conversation=conversation_of(sender, recipient),
         body=document["body"],
         timestamp_ms=document["timestamp_ms"],
         owners=tuple(owner.partition("/")[2] for owner in document["owners"]),

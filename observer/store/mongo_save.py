@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from observer.errors import ShardLost, StoreUnavailable
-from observer.message import Message
+from observer.message import Message, peer_of
 from observer.store.base import Position
 from observer.store.mongo_calls import DUPLICATE_KEY, codes_of
 from observer.store.mongo_documents import Document, document_of, key, position_document
@@ -91,8 +91,7 @@ def _fold(moves: dict[str, Document], message: Message, *, is_writing: bool) -> 
     """Add what a message does to its owners' conversations; several of one conversation become one update."""
     position = {"ms": message.timestamp_ms, "id": message.message_id}
     for owner in message.owners:
-        peer = message.recipient if owner == message.sender else message.sender
-        move = _move(moves, message.app, owner, peer)
+        move = _move(moves, message.app, owner, peer_of(message, owner))
         last = move.setdefault("$max", {"last": position})["last"]
         if (position["ms"], position["id"]) > (last["ms"], last["id"]):
             move["$max"] = {"last": position}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from observer.message import Message, conversation_of
+from observer.message import Message
 from observer.store.base import Position
 from observer.store.place import MAX_INTEGER, offset_of, place_of, shard_of
 
@@ -62,7 +62,6 @@ def message_of(row: Sequence[Any]) -> Message:
         app=app,
         sender=sender,
         recipient=recipient,
-        conversation=conversation_of(sender, recipient),
         body=body,
         timestamp_ms=timestamp_ms,
         owners=(sender, recipient) if sole_owner == SHARED else (sole_owner,),

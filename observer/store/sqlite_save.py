@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from observer.errors import ShardLost, StoreUnavailable
-from observer.message import Message
+from observer.message import Message, peer_of
 from observer.store.base import Position
 from observer.store.place import place_of
 from observer.store.sqlite_rows import MESSAGE_COLUMNS, Row, bound_of, key_of, row_of
@@ -89,10 +89,10 @@ def _last_messages(messages: Iterable[Message]) -> Sequence[Row]:
     last: dict[tuple[str, str, str], Message] = {}
     for message in messages:
         for owner in message.owners:
-            peer = message.recipient if owner == message.sender else message.sender
-            known = last.setdefault((message.app, owner, peer), message)
+            key = message.app, owner, peer_of(message, owner)
+            known = last.setdefault(key, message)
             if (known.timestamp_ms, known.message_id) < (message.timestamp_ms, message.message_id):
-                last[message.app, owner, peer] = message
+                last[key] = message
     return [(*key, m.timestamp_ms, key_of(m.message_id), _place(m)) for key, m in last.items()]
 
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from observer.message import Message, conversation_of
+from observer.message import Message
 
 APP = "shop"
 NOW_MS = 1_760_000_000_000
@@ -39,7 +39,6 @@ def make_message(
         app=app,
         sender=sender,
         recipient=recipient,
-        conversation=conversation_of(sender, recipient),
         body=body,
         timestamp_ms=NOW_MS + offset if timestamp_ms is None else timestamp_ms,
         owners=(sender, recipient) if owners is None else owners,

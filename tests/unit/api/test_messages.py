@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from observer.broker.base import Incoming
-from observer.message import Status, Submission, encode_copy
+from observer.message import Submission, encode_copy
 from observer.pipeline.decode import decode
 from tests.unit.api.conftest import WorldWith
 from tests.unit.api.world import ADMIN_KEY, World
@@ -127,4 +127,4 @@ async def test_a_dropped_message_looks_sent_to_its_sender_and_is_not_there_for_t
 async def test_an_inbox_copy_over_http_is_the_one_of_mqtt_and_the_peer(world: World) -> None:
     message = await world.store_message("alice", "bob", "hi", peer="a field of the sender's own")
     answer = await world.call("GET", f"/v1/messages/{message.message_id}", as_user="bob")
-    assert answer.json() == orjson.loads(encode_copy(message, Status.DELIVERED)) | {"peer": "alice"}
+    assert answer.json() == orjson.loads(encode_copy(message, "bob")) | {"peer": "alice"}

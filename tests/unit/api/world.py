@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from observer.api import ApiOptions, create_api
 from observer.errors import BrokerUnavailable
-from observer.message import Message, Publication, conversation_of, message_id_of, own_fields
+from observer.message import Message, Publication, message_id_of, own_fields
 from observer.store.sqlite import SqliteStore
 from observer.tokens.base import CallerRole
 from observer.tokens.identity import ApiKey, Identities
@@ -125,7 +125,6 @@ class World:
             app=app,
             sender=sender,
             recipient=recipient,
-            conversation=conversation_of(sender, recipient),
             body=own_fields({"text": text, "client_message_id": own_id, **fields}),
             timestamp_ms=max(self.clock(), position.timestamp_ms),
             owners=(sender,) if is_dropped else tuple(sorted({sender, recipient})),

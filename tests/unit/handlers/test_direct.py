@@ -13,7 +13,6 @@ MESSAGE = Message(
     app="shop",
     sender="alice",
     recipient="bob",
-    conversation="alice.bob",
     body=b'{"text":"hi"}',
     timestamp_ms=7,
     owners=("alice", "bob"),

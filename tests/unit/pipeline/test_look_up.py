@@ -25,21 +25,17 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def stored(offset: int, timestamp_ms: int, fingerprint: str = "ok") -> Message:
-    name = f"message {offset}"
     return Message(
-        name,
-        "demo",
-        "alice",
-        "bob",
-        "alice.bob",
-        b"{}",
-        timestamp_ms,
-        ("alice", "bob"),
-        0,
-        offset,
-        None,
-        None,
-        fingerprint,
+        message_id=f"message {offset}",
+        app="demo",
+        sender="alice",
+        recipient="bob",
+        body=b"{}",
+        timestamp_ms=timestamp_ms,
+        owners=("alice", "bob"),
+        shard=0,
+        offset=offset,
+        fingerprint=fingerprint,
     )
 
 
