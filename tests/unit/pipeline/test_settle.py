@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from structlog.testing import capture_logs
+
 from observer.broker.base import Incoming, Outcome
 from observer.pipeline.settle import Settlement, refusal_of_dead, settle
 
@@ -34,10 +36,12 @@ async def test_a_failure_is_tried_again_until_its_last_try_and_then_dead_lettere
     queue, settlement = Recorder(), Settlement(batch(1, 4, 5, 1))
     for index in (2, 1):
         settlement.fail(index, "why", dead_letter_after=5)
-    await settle(queue, settlement)  # type: ignore[arg-type]
+    with capture_logs() as logged:
+        await settle(queue, settlement)  # type: ignore[arg-type]
 
     assert queue.calls == [([1], Outcome.RETRY), ([2], Outcome.DEAD_LETTER), ([0, 3], Outcome.DONE)]
     assert all(ending.is_failure for ending in settlement.others)
+    assert [one["event"] for one in logged] == ["message_retried", "message_dead_lettered"]
 
 
 async def test_what_is_no_message_is_dead_lettered_at_once() -> None:

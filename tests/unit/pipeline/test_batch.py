@@ -1,0 +1,54 @@
+"""A batch, and one try at it."""
+
+from observer.broker.base import Incoming, Outcome
+from observer.pipeline.batch import Batch, Try
+from observer.pipeline.decode import MAX_BYTES
+from observer.pipeline.judge import Plan
+from observer.pipeline.numbering import Numbering
+from observer.pipeline.settle import Settlement
+from policies.chain import PolicyFailed
+
+TOPIC = "apps.demo.outgoing.users.eve.messages.bob.outgoing"
+
+
+def batch(*attempts: int) -> Batch:
+    deliveries = [Incoming(tag, TOPIC, b'{"text":"hi"}', attempt=attempt) for tag, attempt in enumerate(attempts)]
+    return Batch(0, None, deliveries)  # type: ignore[arg-type]  # nothing here asks its queue
+
+
+def endings(settlement: Settlement) -> list[tuple[int, Outcome]]:
+    return [(one.incoming.tag, one.outcome) for one in settlement.others]
+
+
+def refused(plan: Plan) -> list[tuple[int, str]]:
+    return list(zip(plan.sources, plan.refusals.elements(), strict=True))
+
+
+def test_an_id_that_was_given_by_chance_stays_the_same_in_every_try() -> None:
+    """The first try may have stored the message under it."""
+    whole = batch(1, 1, 1)
+    decoded = whole.decoded(MAX_BYTES)
+    first, second = whole.halves()
+
+    assert whole.decoded(MAX_BYTES) == decoded
+    assert [*first.decoded(MAX_BYTES), *second.decoded(MAX_BYTES)] == decoded
+
+
+def test_the_halves_are_all_of_it_and_may_have_been_half_done() -> None:
+    whole = batch(1, 1, 1)
+    first, second = whole.halves()
+
+    assert [*first.deliveries, *second.deliveries] == whole.deliveries
+    assert (len(first.deliveries), len(second.deliveries)) == (1, 2)
+    assert first.is_repeat
+    assert second.is_repeat
+
+
+def test_what_a_policy_crashed_over_is_tried_again_and_after_its_last_try_told_to_the_sender() -> None:
+    """Promise 5: it is not judged, so it may be neither delivered nor let go."""
+    one = Try(batch(1, 2, 3), Numbering(0, 0), dead_letter_after=3)
+    one.plan.failed = {index: PolicyFailed("shape", "raised KeyError") for index in (1, 2)}
+    one.fail_unjudged()
+
+    assert endings(one.settlement) == [(1, Outcome.RETRY), (2, Outcome.DEAD_LETTER)]
+    assert refused(one.plan) == [(2, "failed")]
