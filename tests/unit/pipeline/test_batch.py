@@ -24,6 +24,17 @@ def refused(plan: Plan) -> list[tuple[int, str]]:
     return list(zip(plan.sources, plan.refusals.elements(), strict=True))
 
 
+def test_what_is_no_message_is_answered_and_dead_lettered_where_nobody_can_be_told() -> None:
+    good, broken = Incoming(0, TOPIC, b"{}"), Incoming(1, TOPIC, b"{")
+    nobodys = Incoming(2, "apps.demo.outgoing", b"{}")
+    one = Try(Batch(0, None, [good, broken, nobodys]), Numbering(0, 0), dead_letter_after=5)  # type: ignore[arg-type]
+    one.decode(MAX_BYTES)
+
+    assert [index for index, _ in one.submissions] == [0]
+    assert refused(one.plan) == [(1, "invalid_json")]
+    assert endings(one.settlement) == [(2, Outcome.DEAD_LETTER)]
+
+
 def test_an_id_that_was_given_by_chance_stays_the_same_in_every_try() -> None:
     """The first try may have stored the message under it."""
     whole = batch(1, 1, 1)

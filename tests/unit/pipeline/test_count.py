@@ -1,7 +1,7 @@
 """What a batch came to, as the operator's metrics tell it."""
 
 from observer.broker.base import Incoming
-from observer.message import Refusal
+from observer.message import Message, Refusal
 from observer.metrics import Metrics
 from observer.pipeline.count import count
 from observer.pipeline.judge import Plan
@@ -10,6 +10,7 @@ from policies.base import Drop, Reject
 from policies.chain import ALLOWED, Judgement
 
 POLICIES = ("shape", "ban", "block")
+MESSAGE = Message("m", "demo", "eve", "bob", b"{}", timestamp_ms=7, owners=("eve", "bob"), shard=0, offset=0)
 
 
 def counted(plan: Plan, settlement: Settlement | None = None) -> dict[tuple[str, ...], float]:
@@ -43,11 +44,12 @@ def test_a_policy_counts_for_what_was_asked_of_it() -> None:
     }
 
 
-def test_each_refusal_and_each_repeat_counts() -> None:
-    plan = Plan(repeated=3)
+def test_each_message_each_repeat_and_each_refusal_counts() -> None:
+    plan = Plan(messages=[MESSAGE], repeated=3)
     for code in ("banned", "too_large", "banned"):
         plan.refuse(0, Refusal("demo", "eve", code, "why"))
     assert counted(plan) == {
+        ("messages", "stored"): 1,
         ("messages", "repeated"): 3,
         ("messages", "refused"): 3,
         ("refusals", "banned"): 2,
