@@ -125,7 +125,7 @@ class MessageStore(Protocol):
         contact-by-writing: `Relation.is_contact` of (sender, recipient) is true from then on.
 
         Raises ShardLost when one of the offsets is taken by another message, and StoreUnavailable when one of the
-        messages was stored elsewhere since it was looked up: look up again.
+        messages was stored elsewhere, or otherwise, since it was looked up: look up again.
         """
         ...
 

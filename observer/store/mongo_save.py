@@ -15,7 +15,6 @@ from observer.store.base import Position
 from observer.store.mongo_calls import DUPLICATE_KEY, codes_of
 from observer.store.mongo_documents import Document, document_of, key, position_document
 from observer.store.mongo_schema import Collections
-from observer.store.place import place_of
 
 
 async def save(collections: Collections, messages: Sequence[Message], known: Sequence[Message]) -> None:
@@ -51,7 +50,7 @@ async def _insert_missing(
     ids = [document["_id"] for document in documents]
     places = [document["place"] for document in documents]
     stored = await _stored(collections, ids, places)
-    at_place = {place: message_id for message_id, place in stored.items()}
+    at_place = {found["place"]: message_id for message_id, found in stored.items()}
     for message, document in zip(messages, documents, strict=True):
         if at_place.get(document["place"], document["_id"]) != document["_id"]:
             raise ShardLost(f"offset {message.offset} of shard {message.shard} is taken by another message")
@@ -62,22 +61,21 @@ async def _insert_missing(
     except BulkWriteError as error:
         # What stood in the way is there but not on the majority yet, or came this moment: the next try sees it.
         raise StoreUnavailable("messages of this batch are being stored by somebody else") from error
-    if any(stored.get(message.message_id, _place(message)) != _place(message) for message in messages):
-        # One client id, two recipients: it came through another shard since the look-up. The next look-up knows it.
-        raise StoreUnavailable("a message of this batch was stored through another shard meanwhile")
+    known = [(document, stored[document["_id"]]) for document in documents if document["_id"] in stored]
+    if any(document | found != document for document, found in known):
+        # One client id, two recipients: it came through another shard. Or a save that was given up came through after
+        # all, with another time or verdict. The next look-up knows what is stored; only that may be shown.
+        raise StoreUnavailable("a message of this batch was stored otherwise meanwhile")
     return messages
 
 
-async def _stored(collections: Collections, ids: Sequence[str], places: Sequence[int]) -> Mapping[str, int]:
-    found: dict[str, int] = {}
+async def _stored(collections: Collections, ids: Sequence[str], places: Sequence[int]) -> Mapping[str, Document]:
+    """What is stored under these ids, and at these places: of each message what two tries may differ in."""
+    found: dict[str, Document] = {}
     for condition in ({"_id": {"$in": ids}}, {"place": {"$in": places}}):
-        async for document in collections.messages.find(condition, {"place": 1}):
-            found[document["_id"]] = document["place"]
+        async for document in collections.messages.find(condition, {"place": 1, "owners": 1, "timestamp_ms": 1}):
+            found[document["_id"]] = document
     return found
-
-
-def _place(message: Message) -> int:
-    return place_of(message.shard, message.offset)
 
 
 async def _forgotten(collections: Collections, known: Sequence[Message]) -> Mapping[str, int]:

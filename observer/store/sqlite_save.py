@@ -68,15 +68,17 @@ def _missing(connection: sqlite3.Connection, messages: Sequence[Message]) -> Seq
     for message in messages:
         row = row_of(message)
         found = connection.execute(
-            "SELECT place, message_id FROM messages WHERE place = ? OR message_id = ?", row[:2]
+            "SELECT place, message_id, sole_owner, timestamp_ms FROM messages WHERE place = ? OR message_id = ?",
+            row[:2],
         ).fetchall()
-        if any(place == row[0] and key != row[1] for place, key in found):
+        if any(place == row[0] and key != row[1] for place, key, *_ in found):
             raise ShardLost(f"offset {message.offset} of shard {message.shard} is taken by another message")
         if not found:
             missing.append(row)
-        elif found[0] != row[:2]:
-            # One client id, two recipients: it came through another shard since the look-up. The next look-up knows it.
-            raise StoreUnavailable(f"message {message.message_id} was stored through another shard meanwhile")
+        elif found[0] != (*row[:2], *row[5:7]):
+            # One client id, two recipients: it came through another shard. Or a save that was given up came through
+            # after all, with another time or verdict. The next look-up knows what is stored; only that may be shown.
+            raise StoreUnavailable(f"message {message.message_id} was stored otherwise meanwhile")
     return missing
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,25 @@ async def test_a_message_that_another_shard_stored_since_the_look_up_is_not_stor
     assert (await store.timeline(APP, "carol", {}, 10)).messages == ()
     assert await store.conversation(APP, "carol", "alice") is None
     assert (await store.look_up(Query(message_ids={"same"}))).messages == {"same": first}
+
+
+@pytest.mark.parametrize("change", [{"timestamp_ms": NOW_MS + 9}, {"owners": ("alice", "bob")}])
+async def test_a_message_that_a_save_given_up_stored_after_all_is_shown_as_it_is_stored(
+    store: Store, change: dict[str, Any]
+) -> None:
+    """A disk may stall for longer than we wait. The next try brings another time, or after a change of blocks another
+    verdict: it fails, so that nothing is shown that history does not hold, and the next look-up knows the message.
+    """
+    first, behind = make_message(owners=("alice",)), make_message(offset=1)
+    await store.save([first], [])
+    with pytest.raises(StoreUnavailable):
+        await store.save([replace(first, **change), behind], [])
+
+    assert await stored(store, first) == [first]
+    conversation = await store.conversation(APP, "alice", "bob")
+    assert conversation is not None
+    assert conversation.last_message == first
+    assert await store.conversation(APP, "bob", "alice") is None
 
 
 async def test_known_messages_move_their_conversations(store: Store) -> None:
