@@ -41,6 +41,8 @@ from policies.shape import ShapeOptions
 log = structlog.get_logger()
 
 API_DRAIN_S = 5.0
+GOODBYE_S = 2.0
+"""How long the other processes may keep us from telling them that we leave; else they notice by themselves."""
 READY_CHECK_S = 0.05
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread of SQLite's may wait for Python's global lock; the usual 5 ms were most of a save."""
@@ -173,8 +175,10 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
     async with asyncio.TaskGroup() as tasks:
         stop_watching, stop_serving = asyncio.Event(), asyncio.Event()
         _start_part(tasks, "health", health.watch(stop_watching), stop)
-        _start_part(tasks, "members", membership.run(), stop)
-        shard_tasks = [_start_part(tasks, f"shard {shard}", loop.run(), stop) for shard, loop in loops.loops.items()]
+        members = _start_part(tasks, "members", membership.run(), stop)
+        consuming = [
+            (loop, _start_part(tasks, f"shard {shard}", loop.run(), stop)) for shard, loop in loops.loops.items()
+        ]
         serving = serve(
             api,
             listener,
@@ -189,8 +193,13 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event,
         health.stop()
         log.info("observer_stopping")
         loops.stop()
-        await _end_within(shard_tasks, settings.shutdown_timeout_s)
+        for loop, task in consuming:
+            if not loop.is_consuming:
+                task.cancel()  # it waits for the broker or the store, with nothing in hand
+        await _end_within([task for _, task in consuming], settings.shutdown_timeout_s)
         membership.stop()
+        await asyncio.wait([members], timeout=GOODBYE_S)
+        members.cancel()
         stop_serving.set()
         stop_watching.set()
     log.info("observer_stopped")

@@ -1,5 +1,6 @@
 """What dies in between loses nothing: observer, broker, line (promises 1 to 4)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,22 @@ def test_an_observer_that_is_told_to_stop_drains(observer: RunningObserver) -> N
         assert observer.stop() == 0
         observer.start()
         traffic.wait_for(60)
+
+
+def test_an_observer_that_is_told_to_stop_does_not_wait_for_a_silent_broker(
+    broker: RunningBroker, tmp_path: Path
+) -> None:
+    """The network swallows every packet: nothing is in hand that could be ended."""
+    with (
+        CutLine(broker.amqps_port) as line,
+        running_observer(broker, tmp_path, OBSERVER_BROKER__PORT=str(line.port)) as observer,
+    ):
+        line.go_silent()
+        line.cut()
+        observer.wait_until(lambda: "no AMQP connection" in observer.log(), "a connection that does not come about")
+        assert observer.stop() == 0
+        after = observer.log().partition("observer_stopping")[2]
+        assert re.findall(r'"event": "(\w+)"', after) == ["observer_stopped"]
 
 
 def test_a_restarted_broker_loses_nothing(observer: RunningObserver) -> None:

@@ -16,6 +16,8 @@ class CutLine:
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._is_down = False
+        self._passes = threading.Event()
+        self._passes.set()
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
         """Connections that were cut."""
@@ -29,15 +31,21 @@ class CutLine:
     ) -> None:
         self._listener.close()
         self.cut()
+        self._passes.set()
 
     def go_down(self) -> None:
         """Cut every connection, and every new one at once, until `come_up`."""
         self._is_down = True
         self.cut()
 
+    def go_silent(self) -> None:
+        """Pass nothing on, and say nothing, until `come_up`: as a network that swallows packets."""
+        self._passes.clear()
+
     def come_up(self) -> None:
-        """Pass on again."""
+        """Pass on again, what came meanwhile too."""
         self._is_down = False
+        self._passes.set()
 
     def cut(self) -> None:
         """Break every connection now, in both directions, without a goodbye."""
@@ -54,12 +62,15 @@ class CutLine:
         while True:
             try:
                 near, _ = self._listener.accept()
-                if self._is_down:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target_port))
             except OSError:
                 return
+            try:
+                far = None if self._is_down else socket.create_connection(("127.0.0.1", self._target_port))
+            except OSError:  # nobody is there now
+                far = None
+            if far is None:
+                near.close()
+                continue
             with self._guard:
                 self._open |= {near, far}
             for source, sink in ((near, far), (far, near)):
@@ -68,6 +79,7 @@ class CutLine:
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         try:
             while data := source.recv(65_536):
+                self._passes.wait()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
