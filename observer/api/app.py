@@ -23,12 +23,13 @@ from observer.api import (
 )
 from observer.api.boundary import Boundary
 from observer.api.intake import Intake
-from observer.api.limits import ADDRESS_FACTOR, TokenBuckets
+from observer.api.limits import ADDRESS_FACTOR, MAX_KEYS
 from observer.api.openapi import describe
 from observer.api.problems import install_handlers
 from observer.api.services import ApiOptions, Clock, Health, Services
 from observer.broker.base import Publisher
 from observer.store.base import Store
+from observer.token_buckets import TokenBuckets
 from observer.tokens.base import Identifier, TokenIssuer
 
 DESCRIPTION = """Tokens, sync, history, settings and sending for chat over MQTT.
@@ -86,7 +87,7 @@ def create_api(
         generate_unique_id_function=lambda route: route.name,
         middleware=_layers(options, clock),
     )
-    callers = TokenBuckets(capacity=options.rate_capacity, refill_per_s=options.rate_refill_per_s)
+    callers = _buckets(options)
     app.state.services = Services(
         store, publisher, issuer, identifier, health, options, registry=registry, clock=clock, callers=callers
     )
@@ -98,17 +99,20 @@ def create_api(
 
 def _layers(options: ApiOptions, clock: Clock) -> list[Middleware]:
     """Outermost first."""
-    addresses = TokenBuckets(
-        capacity=options.rate_capacity * ADDRESS_FACTOR, refill_per_s=options.rate_refill_per_s * ADDRESS_FACTOR
-    )
     intake = Middleware(
         Intake,
         max_body_bytes=options.max_body_bytes,
         body_timeout_s=options.body_timeout_s,
-        addresses=addresses,
+        addresses=_buckets(options, factor=ADDRESS_FACTOR),
         clock=clock,
     )
     return [*_cors(options), Middleware(Boundary), intake]
+
+
+def _buckets(options: ApiOptions, *, factor: int = 1) -> TokenBuckets:
+    return TokenBuckets(
+        capacity=options.rate_capacity * factor, refill_per_s=options.rate_refill_per_s * factor, max_keys=MAX_KEYS
+    )
 
 
 def _cors(options: ApiOptions) -> list[Middleware]:

@@ -40,7 +40,7 @@ async def identify_caller(ports: Ports, bearer: Bearer) -> Caller:
             {"WWW-Authenticate": 'Bearer realm="inbox-observer"'},
         )
     caller = await _identify(ports, bearer.credentials)
-    wait_s = ports.callers.take((caller.app, caller.role, caller.name), ports.clock())
+    wait_s = ports.callers.take((caller.app, caller.role, caller.name), ports.clock() / 1000)
     if wait_s:
         raise rate_limited(wait_s)
     return caller

@@ -9,9 +9,10 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from observer.api.limits import TokenBuckets, address_key
+from observer.api.limits import address_key
 from observer.api.problems import Problem, problem_response, rate_limited
 from observer.api.services import Clock
+from observer.token_buckets import TokenBuckets
 
 PROBE_PATHS = frozenset({"/livez", "/readyz"})
 """Never refused: an orchestrator that is told 429 would restart a healthy process."""
@@ -49,7 +50,7 @@ class Intake:
         if scope["path"] in PROBE_PATHS:
             return
         host, _ = scope.get("client") or ("", 0)
-        wait_s = self._addresses.take(address_key(host), self._clock())
+        wait_s = self._addresses.take(address_key(host), self._clock() / 1000)
         if wait_s:
             raise rate_limited(wait_s)
 

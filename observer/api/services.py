@@ -7,9 +7,9 @@ from typing import Annotated, Protocol, TypeAlias
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
-from observer.api.limits import TokenBuckets
 from observer.broker.base import Publisher
 from observer.store.base import Store
+from observer.token_buckets import TokenBuckets
 from observer.tokens.base import Identifier, TokenIssuer
 
 Clock: TypeAlias = Callable[[], int]
