@@ -99,6 +99,10 @@ def _wrong_issuer(path: KeyPath, issuer: TrustedIssuer) -> Iterator[str]:
         yield _must(
             (*path, "shared_key"), f"HS256 is accepted, so a key of at least {MIN_KEY_BYTES} bytes is needed ({length})"
         )
+    if "HS256" not in issuer.algorithms and length:
+        yield _must((*path, "shared_key"), "it is given, and HS256 is not accepted: set both or neither")
+    if "RS256" not in issuer.algorithms and issuer.jwks_url:
+        yield _must((*path, "jwks_url"), "it is given, and RS256 is not accepted: set both or neither")
     if "RS256" in issuer.algorithms and not _is_safe_jwks(issuer.jwks_url):
         yield _must(
             (*path, "jwks_url"),

@@ -1,13 +1,12 @@
 """From settings to the token parts; called by `app.py` and the command line."""
 
-from observer.errors import ConfigError
 from observer.settings import IdentitySettings, Settings, TokenSettings, TrustedIssuer
 from observer.tokens.base import CallerRole
 from observer.tokens.chat21 import Chat21Tokens
 from observer.tokens.identity import ApiKey, Identities
 from observer.tokens.issue import BrokerTokens
 from observer.tokens.jwks import JwksKeys
-from observer.tokens.keys import HMAC_MIN_BYTES, KeyStore
+from observer.tokens.keys import KeyStore
 from observer.tokens.trusted import Issuer
 
 
@@ -61,8 +60,8 @@ def build_api_keys(identity: IdentitySettings) -> tuple[ApiKey, ...]:
 
 
 def build_issuers(identity: IdentitySettings) -> tuple[Issuer, ...]:
-    """The trusted issuers. Raises ConfigError where one has not the kind of key that its algorithms need."""
-    return tuple(_trusted_issuer(f"identity.issuers.{name}", trusted) for name, trusted in identity.issuers.items())
+    """The trusted issuers; that each has the keys that its algorithms need, `settings_checks.py` has seen to."""
+    return tuple(_trusted_issuer(name, trusted) for name, trusted in identity.issuers.items())
 
 
 def _issuer(settings: Settings, keys: KeyStore, chat21: Chat21Tokens | None) -> BrokerTokens:
@@ -70,27 +69,13 @@ def _issuer(settings: Settings, keys: KeyStore, chat21: Chat21Tokens | None) -> 
     return BrokerTokens(keys, ttl_s=tokens.ttl_s, audience=tokens.audience, vhost=settings.broker.vhost, chat21=chat21)
 
 
-def _trusted_issuer(setting: str, trusted: TrustedIssuer) -> Issuer:
+def _trusted_issuer(name: str, trusted: TrustedIssuer) -> Issuer:
+    url = trusted.jwks_url
     return Issuer(
         app=trusted.app,
-        shared_key=_shared_key(setting, trusted),
-        jwks=_jwks(setting, trusted),
+        shared_key=trusted.shared_key.get_secret_value().encode() or None,
+        jwks=JwksKeys(url, name=f"identity.issuers.{name}.jwks_url") if url else None,
         issuer=trusted.issuer,
         audience=trusted.audience,
         user_claim=trusted.user_claim,
     )
-
-
-def _shared_key(setting: str, trusted: TrustedIssuer) -> bytes | None:
-    key = trusted.shared_key.get_secret_value().encode()
-    if bool(key) != ("HS256" in trusted.algorithms):
-        raise ConfigError(f"{setting}: shared_key and HS256 in algorithms go together; set both or neither")
-    if key and len(key) < HMAC_MIN_BYTES:
-        raise ConfigError(f"{setting}.shared_key has {len(key)} bytes and needs at least {HMAC_MIN_BYTES}")
-    return key or None
-
-
-def _jwks(setting: str, trusted: TrustedIssuer) -> JwksKeys | None:
-    if bool(trusted.jwks_url) != ("RS256" in trusted.algorithms):
-        raise ConfigError(f"{setting}: jwks_url and RS256 in algorithms go together; set both or neither")
-    return JwksKeys(trusted.jwks_url, name=f"{setting}.jwks_url") if trusted.jwks_url else None

@@ -77,23 +77,6 @@ def test_a_chat21_key_alone_does_not_switch_the_profile_on(folder: Path) -> None
         issuer.issue("old", "bob", profile=Profile.CHAT21)
 
 
-@pytest.mark.parametrize(
-    ("trusted", "wrong"),
-    [
-        ({"shared_key": KEY}, "shared_key and HS256 in algorithms go together"),
-        ({"algorithms": ["HS256"]}, "shared_key and HS256 in algorithms go together"),
-        ({"algorithms": ["HS256"], "shared_key": "short"}, r"shared_key has 5 bytes"),
-        ({}, "jwks_url and RS256 in algorithms go together"),
-        ({"algorithms": ["HS256"], "shared_key": KEY, "jwks_url": "https://x"}, "jwks_url and RS256"),
-        ({"jwks_url": "http://id.example.com"}, "neither an https address"),
-    ],
-    ids=repr,
-)
-def test_an_issuer_without_the_right_key_stops_the_start(folder: Path, trusted: dict[str, Any], wrong: str) -> None:
-    with pytest.raises(ConfigError, match=rf"identity\.issuers\.shop.*{wrong}"):
-        build_tokens(settings_of(folder, identity={"issuers": {"shop": {"app": "shop", **trusted}}}))
-
-
 def test_a_weak_chat21_key_stops_the_start(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"tokens\.chat21\.key"):
         build_issuer(settings_of(folder, {"chat21": {"enabled": True, "key": "tokenKey"}}))
