@@ -229,7 +229,7 @@ def _start_part(
 
 
 async def _announce(health: Health, on_ready: Callable[[], None]) -> None:
-    while not health.is_ready():  # noqa: ASYNC110 - three parts decide it, and nobody waits for this but the log
+    while health.reasons():  # noqa: ASYNC110 - three parts decide it, and nobody waits for this but the log
         await asyncio.sleep(READY_CHECK_S)
     log.info("observer_ready")
     on_ready()

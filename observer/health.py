@@ -20,12 +20,8 @@ class Health:
         self._store_reason: str | None = "the store has not answered yet"
         self._is_stopping = False
 
-    def is_ready(self) -> bool:
-        """Whether there is nothing to complain of."""
-        return not self.reasons()
-
     def reasons(self) -> Sequence[str]:
-        """Why not ready, a sentence each."""
+        """Why not ready, a sentence each; empty when ready."""
         found = []
         if self._is_stopping:
             found.append("the process is shutting down")

@@ -86,7 +86,7 @@ class StoreSettings(Section):
     )
 
 
-class ShapePolicy(Section):
+class ShapeSettings(Section):
     """Policy `shape`: what a message may look like."""
 
     enabled: bool = Field(True, description="Whether the policy is on.")
@@ -96,7 +96,7 @@ class ShapePolicy(Section):
     max_text: int = Field(20_000, ge=1, description="Most characters of `text`.")
 
 
-class RateLimitPolicy(Section):
+class RateLimitSettings(Section):
     """Policy `rate_limit`: a token bucket per sender, in each process for the shards it owns."""
 
     enabled: bool = Field(True, description="Whether the policy is on.")
@@ -104,7 +104,7 @@ class RateLimitPolicy(Section):
     refill_per_s: float = Field(5.0, gt=0, description="Messages per second in the long run.")
 
 
-class SwitchPolicy(Section):
+class SwitchSettings(Section):
     """A policy that has only a switch."""
 
     enabled: bool = Field(True, description="Whether the policy is on.")
@@ -113,11 +113,13 @@ class SwitchPolicy(Section):
 class PolicySettings(Section):
     """Which policies judge a message, and their limits."""
 
-    shape: ShapePolicy = ShapePolicy()
-    rate_limit: RateLimitPolicy = RateLimitPolicy()
-    ban: SwitchPolicy = Field(SwitchPolicy(), description="Policy `ban`: who is shut out of a whole app.")
-    block: SwitchPolicy = Field(SwitchPolicy(), description="Policy `block`: who is kept away by one recipient.")
-    privacy: SwitchPolicy = Field(SwitchPolicy(), description="Policy `privacy`: who may start writing to a recipient.")
+    shape: ShapeSettings = ShapeSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    ban: SwitchSettings = Field(SwitchSettings(), description="Policy `ban`: who is shut out of a whole app.")
+    block: SwitchSettings = Field(SwitchSettings(), description="Policy `block`: who is kept away by one recipient.")
+    privacy: SwitchSettings = Field(
+        SwitchSettings(), description="Policy `privacy`: who may start writing to a recipient."
+    )
     extra: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict,
         description="Third-party policies by entry point name (group `inbox_observer.policies`), with their options.",

@@ -28,9 +28,8 @@ async def livez() -> HealthAnswer:
 @router.get("/readyz", responses=errors("not_ready"))
 async def readyz(ports: Ports) -> HealthAnswer:
     """Whether messages are taken, stored and delivered; 503 with `reasons` if not."""
-    if not ports.health.is_ready():
-        reasons = list(ports.health.reasons())
-        raise Problem("not_ready", " ".join(reasons) or "Still starting.", extra={"reasons": reasons})
+    if reasons := list(ports.health.reasons()):
+        raise Problem("not_ready", "; ".join(reasons), extra={"reasons": reasons})
     return HealthAnswer(status="ready")
 
 

@@ -19,12 +19,8 @@ Clock: TypeAlias = Callable[[], int]
 class Health(Protocol):
     """What /readyz asks."""
 
-    def is_ready(self) -> bool:
-        """Whether messages are being taken, stored and delivered."""
-        ...
-
     def reasons(self) -> Sequence[str]:
-        """Why not, for an operator: one sentence each, without secrets; empty when ready."""
+        """Why not ready, for an operator: a sentence each, without secrets; empty when ready."""
         ...
 
 

@@ -13,7 +13,7 @@ from observer.bench.report import Report, report
 from observer.bench.routes import streams, users
 from observer.settings import Settings
 from observer.tokens.keys import read_ring
-from observer.tokens.wiring import build_tokens
+from observer.tokens.wiring import build_issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,7 @@ async def _connected(options: BenchOptions, settings: Settings, progress: Progre
 
 def _logins(options: BenchOptions, settings: Settings, names: Sequence[str]) -> list[Login]:
     if not options.is_bare:
-        issuer, _ = build_tokens(settings)
-        return logins(issuer, options.app, names)
+        return logins(build_issuer(settings), options.app, names)
     key = read_ring(settings.tokens.keys_dir, settings.tokens.algorithm).current
     audience = settings.tokens.audience
     return bare_logins(key, options.app, names, vhost=settings.broker.vhost, audience=audience)

@@ -21,7 +21,7 @@ class Entry:
     username: str
     subscribe: str
     publish: str
-    """Topic, `{recipient}` standing for the other side."""
+    """Topic, with RECIPIENT in it for the other side's user id."""
     mqtt_url: str
 
 

@@ -18,6 +18,7 @@ from observer.chat.history import History, Piece
 from observer.chat.screen import Screen
 from observer.chat.talk import Talk
 from observer.errors import BrokerUnavailable, ConfigError, ObserverError, Refused
+from observer.tokens.base import RECIPIENT
 
 KEEPALIVE_S = 30
 CONNECT_TIMEOUT_S = 15.0
@@ -68,7 +69,7 @@ class Session:
         """Send one message; while the line is down it waits."""
         with self._changed:
             payload = self._talk.compose(text)
-        topic = self._entry.publish.replace("{recipient}", self._talk.peer)
+        topic = self._entry.publish.replace(RECIPIENT, self._talk.peer)
         self._client.publish(topic, payload, qos=1)
 
     def wait_until_accepted(self, timeout_s: float) -> bool:

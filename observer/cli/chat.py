@@ -15,7 +15,7 @@ from observer.cli.context import Context
 from observer.errors import BrokerUnavailable, Refused
 from observer.settings import Settings
 from observer.tokens.issue import random_device
-from observer.tokens.wiring import build_tokens
+from observer.tokens.wiring import build_issuer
 
 
 class _TimeIsUp(Exception):
@@ -116,5 +116,4 @@ def _access(
     device = random_device()
     if api_key:
         return api_access(api_url, api_key, user, device, mqtt_url)
-    issuer, _ = build_tokens(settings)
-    return local_access(issuer, app, user, device, mqtt_url or settings.public.mqtt_url)
+    return local_access(build_issuer(settings), app, user, device, mqtt_url or settings.public.mqtt_url)

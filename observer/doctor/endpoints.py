@@ -131,4 +131,4 @@ def _reasons(body: bytes) -> str | None:
         reasons = json.loads(body)["reasons"]
     except (ValueError, KeyError, TypeError):
         return None
-    return "; ".join(map(str, reasons)) or "still starting"
+    return "; ".join(map(str, reasons))

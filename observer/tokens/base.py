@@ -45,6 +45,10 @@ class Caller:
     """What he showed; the default is the weakest. A broker token that could buy the next one would outlive a ban."""
 
 
+RECIPIENT = "{recipient}"
+"""Stands in `IssuedToken.publish` where a client puts the other side's user id."""
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
     """A broker token with everything a client needs to connect with it."""
@@ -59,7 +63,7 @@ class IssuedToken:
     subscribe: str
     """The one topic filter under which everything for this user arrives."""
     publish: str
-    """The topic to publish a message to, `{recipient}` standing for the other side's user id."""
+    """The topic to publish a message to, with RECIPIENT in it."""
     expires_at: int
     """Seconds since 1970, UTC."""
     scopes: Sequence[str]

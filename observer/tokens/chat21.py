@@ -9,7 +9,7 @@ import jwt
 
 from observer import topics
 from observer.errors import ConfigError, Refused
-from observer.tokens.base import IssuedToken
+from observer.tokens.base import RECIPIENT, IssuedToken
 from observer.tokens.keys import HMAC_MIN_BYTES
 from observer.tokens.scopes import chat21_scopes
 
@@ -68,7 +68,7 @@ class Chat21Tokens:
             client_id=str(uuid4()),
             username=USERNAME,
             subscribe=topics.inbox_filter(app, user),
-            publish=topics.mqtt(topics.outgoing(app, user, "{recipient}")),
+            publish=topics.mqtt(topics.outgoing(app, user, RECIPIENT)),
             expires_at=now + self._ttl_s,
             scopes=scopes,
         )

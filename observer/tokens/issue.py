@@ -11,13 +11,10 @@ import jwt
 from observer import topics
 from observer.broker.names import USER
 from observer.errors import Refused
-from observer.tokens.base import IssuedToken, Profile
+from observer.tokens.base import RECIPIENT, IssuedToken, Profile
 from observer.tokens.chat21 import Chat21Tokens
 from observer.tokens.keys import KeyStore
 from observer.tokens.scopes import client_id, standard_scopes
-
-RECIPIENT = "{recipient}"
-"""Stands in `IssuedToken.publish` where a client puts the other side's user id."""
 
 
 class BrokerTokens:

@@ -218,14 +218,8 @@ class TestContradictions:
             ({"IDENTITY__API_KEYS__K": '{"app": "#", "sha256": "' + "0" * 64 + '"}'}, "identity.api_keys.k.app"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "algorithms": ["HS256"]}'}, "identity.issuers.i.shared_key"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "algorithms": ["HS256"], "shared_key": "short"}'}, "needed (5)"),
-            (
-                {"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "shared_key": "k"}'},
-                "HS256 is not accepted",
-            ),
-            (
-                {"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "algorithms": ["HS256"]}'},
-                "RS256 is not ac",
-            ),
+            ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "shared_key": "k"}'}, "HS256 is not"),
+            ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "algorithms": ["HS256"]}'}, "RS256 is"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "algorithms": []}'}, "identity.issuers.i.algorithms"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a"}'}, "identity.issuers.i.jwks_url"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "http://idp.example/k"}'}, "https address"),

@@ -72,9 +72,6 @@ class Health:
 
     missing: list[str] = field(default_factory=list)
 
-    def is_ready(self) -> bool:
-        return not self.missing
-
     def reasons(self) -> Sequence[str]:
         return self.missing
 
