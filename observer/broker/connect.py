@@ -60,11 +60,19 @@ class Line:
 
     async def close(self) -> None:
         """Say goodbye, but do not wait long for a peer that does not answer."""
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.connection.close()
-        except TimeoutError:
-            self.transport.abort()
+        await _leave(self.connection, self.transport)
+
+
+async def _leave(connection: aiormq.Connection | aio_pika.Connection, transport: "LaneTransport | _Transport") -> None:
+    """Close in order if the broker answers soon: under an alarm it reads nothing from who has published.
+
+    The line is cut rather than the wait: cancelled, the library goes on waiting for the end of TLS, half a minute.
+    """
+    cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
+    try:
+        await connection.close()
+    finally:
+        cut.cancel()
 
 
 def url(options: BrokerOptions, name: str) -> URL:
@@ -98,9 +106,19 @@ class _Transport(TransportFactory):
     def __init__(self, options: BrokerOptions) -> None:
         self._context = tls_context(options)
         self._server_name = options.server_name or options.host
+        self._line: asyncio.WriteTransport | None = None
+
+    def abort(self) -> None:
+        """Cut the line at once, if there is one."""
+        if self._line is not None:
+            self._line.abort()
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(url.host, url.port, ssl=self._context, server_hostname=self._server_name)
+        reader, writer = await asyncio.open_connection(
+            url.host, url.port, ssl=self._context, server_hostname=self._server_name
+        )
+        self._line = writer.transport
+        return reader, writer
 
 
 @contextmanager
@@ -123,12 +141,14 @@ def line_errors(doing: str) -> Iterator[None]:
 @asynccontextmanager
 async def control_line(options: BrokerOptions, name: str) -> AsyncIterator[aio_pika.Connection]:
     """An aio-pika connection for everything that is not the hot path. Raises BrokerUnavailable, ConfigError."""
-    connection = aio_pika.Connection(url(options, name))
-    connection.kwargs["transport_factory"] = _Transport(options)
+    connection, transport = aio_pika.Connection(url(options, name)), _Transport(options)
+    connection.kwargs["transport_factory"] = transport
     with line_errors(f"no AMQP connection to {options.host}:{options.port}"):
         await connection.connect(timeout=CONNECT_TIMEOUT_S)
-    async with connection:
+    try:
         yield connection
+    finally:
+        await _leave(connection, transport)
 
 
 async def connect(

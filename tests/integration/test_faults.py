@@ -85,6 +85,23 @@ def test_an_observer_that_is_told_to_stop_does_not_wait_for_a_silent_broker(
         assert re.findall(r'"event": "(\w+)"', after) == ["observer_stopped"]
 
 
+def test_an_observer_that_is_told_to_stop_under_an_alarm_drains(broker: RunningBroker, tmp_path: Path) -> None:
+    """A broker short of memory reads nothing more from who has published, not even a goodbye."""
+    with (
+        running_observer(broker, tmp_path, OBSERVER_SHUTDOWN_TIMEOUT_S="5") as observer,
+        busy(observer, qos=1) as traffic,
+    ):
+        traffic.wait_for(20)
+        broker.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+        try:
+            observer.wait_until(lambda: "was blocked by" in observer.log(), "the alarm")
+            assert observer.stop() == 0
+        finally:
+            broker.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+        observer.start()
+        traffic.wait_for(60)
+
+
 def test_a_restarted_broker_loses_nothing(observer: RunningObserver) -> None:
     """The broker stops in order and comes back; clients and observer reconnect by themselves."""
     with busy(observer, qos=1) as traffic:
