@@ -209,7 +209,11 @@ class ApiSettings(Section):
         "Without it all who come through a proxy share one address, and one rate limit.",
     )
     cors_origins: tuple[str, ...] = Field((), description="Web origins that may call the API from a browser.")
-    metrics_open: bool = Field(True, description="Whether /metrics answers without an admin key. It holds no ids.")
+    metrics_open: bool = Field(
+        False,
+        description="Whether /metrics answers without an admin key. It holds no ids, but who is blocked can see there "
+        "that his message was dropped.",
+    )
 
 
 class PublicSettings(Section):

@@ -139,8 +139,11 @@ def _risky_listening(settings: Settings) -> Iterator[str]:
             f"api.host = {settings.api.host}: the HTTP API speaks no TLS and other machines reach it; "
             "put a proxy with TLS before it, or use 127.0.0.1"
         )
-        if settings.api.metrics_open:
-            yield "api.metrics_open = true and other machines reach the API: anyone there can read /metrics"
+    if settings.api.metrics_open:
+        yield (
+            "api.metrics_open = true: whoever reads /metrics sees when a block drops his message; "
+            "let no proxy pass it on, or use false"
+        )
     public = settings.public
     for name, url in (
         ("mqtt_url", public.mqtt_url),

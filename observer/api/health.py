@@ -45,5 +45,5 @@ async def _may_see_metrics(ports: Ports, bearer: Bearer) -> None:
     responses={200: {"content": {CONTENT_TYPE: {}}}, **errors("invalid_credential", "not_allowed")},
 )
 async def metrics(ports: Ports) -> Response:
-    """Prometheus metrics; they hold no ids. Open, or for an admin key only (`api.metrics_open`)."""
+    """Prometheus metrics; they hold no ids. For an admin key, or open to everyone (`api.metrics_open`)."""
     return Response(generate_latest(ports.registry), media_type=CONTENT_TYPE)

@@ -34,7 +34,7 @@ class ApiOptions:
     rate_capacity: int = 120
     rate_refill_per_s: float = 20.0
     cors_origins: tuple[str, ...] = ()
-    is_metrics_open: bool = True
+    is_metrics_open: bool = False
     body_timeout_s: float = 20.0
     """How long a request's body may take to arrive."""
     publish_timeout_s: float = 15.0

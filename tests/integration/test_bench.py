@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.services.observer import RunningObserver
+from tests.services.observer import RunningObserver, running_observer
+from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
 SMALL = ("--pairs", "3", "--rate", "60", "--seconds", "1", "--warmup", "0", "--drain", "20")
@@ -30,8 +32,11 @@ def result(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("qos", ["0", "1"])
-def test_every_message_is_followed_from_sender_to_store_and_inboxes(observer: RunningObserver, qos: str) -> None:
-    told = result(bench(observer, "--json", "--inbox-qos", qos))
+def test_every_message_is_followed_from_sender_to_store_and_inboxes(
+    broker: RunningBroker, tmp_path: Path, qos: str
+) -> None:
+    with running_observer(broker, tmp_path, OBSERVER_API__METRICS_OPEN="true") as observer:
+        told = result(bench(observer, "--json", "--inbox-qos", qos))
     counts = told["counts"]
     assert {counts[name] for name in ("planned", "sent", "acknowledged", "delivered", "echoed")} == {60}
     assert told["usage"]["stored"] == 60

@@ -48,7 +48,7 @@ def test_metrics_name_no_user_and_no_app(observer: RunningObserver) -> None:
     with connected(alice):
         alice.send(name, "to myself")
         alice.wait_for_texts("to myself")
-    page = httpx.get(f"{observer.api_url}/metrics", timeout=5).text
+    page = observer.metrics()
     assert name not in page
     assert '"demo"' not in page
 

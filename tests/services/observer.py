@@ -120,10 +120,15 @@ class RunningObserver:
         """Everything it wrote."""
         return self.log_file.read_text(errors="replace")
 
+    def metrics(self) -> str:
+        """The page /metrics."""
+        key = {"Authorization": f"Bearer {self.api_key}"}
+        return httpx.get(f"{self.api_url}/metrics", headers=key, timeout=5).raise_for_status().text
+
     def metric(self, name: str, **labels: str) -> float:
         """One sample of /metrics."""
         wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}" if labels else "")
-        for line in httpx.get(f"{self.api_url}/metrics", timeout=5).text.splitlines():
+        for line in self.metrics().splitlines():
             if line.startswith(wanted + " "):
                 return float(line.rpartition(" ")[2])
         raise AssertionError(f"no metric {wanted}")

@@ -257,7 +257,7 @@ class TestRisks:
         ("environ", "told"),
         [
             ({"API__HOST": "0.0.0.0"}, "speaks no TLS"),  # noqa: S104
-            ({"API__HOST": "::"}, "/metrics"),
+            ({"API__METRICS_OPEN": "true"}, "/metrics"),
             ({"PUBLIC__MQTT_URL": "mqtt://chat.example"}, "without TLS"),
             ({"API__CORS_ORIGINS": "*"}, "cors_origins"),
             ({"POLICIES__BLOCK__ENABLED": "false"}, "policies.block.enabled = false"),

@@ -112,8 +112,7 @@ CALLERS: Mapping[str, Callable[[World], tuple[str | None, dict[str, str]]]] = {
 
 
 @pytest.fixture
-async def matrix(world_with: WorldWith) -> World:
-    world = world_with(is_metrics_open=False)
+async def matrix(world: World) -> World:
     await world.store_message("bob", "alice", "hi")
     await world.call("PUT", "/v1/bans/banned", key=ADMIN_KEY)
     return world
@@ -133,6 +132,16 @@ async def test_every_route_answers_each_caller_as_it_must(matrix: World, caller:
         found[method, template] = answer.status_code
         wanted[method, template] = expected(route, caller)
     assert found == wanted
+
+
+async def test_no_counter_that_a_block_moves_is_shown_unless_the_operator_opens_it(world_with: WorldWith) -> None:
+    """Who is blocked could send a message, and see there that the policy `block` dropped one."""
+    seen = [
+        (await world.call("GET", "/metrics", key=key)).status_code
+        for world in (world_with(), world_with(is_metrics_open=True))
+        for key in (None, world.broker_token("mallory"), ADMIN_KEY)
+    ]
+    assert seen == [401, 403, 200, 200, 200, 200]
 
 
 async def test_no_other_user_or_app_sees_anything_of_alices(matrix: World) -> None:

@@ -98,7 +98,7 @@ async def test_every_answer_forbids_framing_and_sniffing(world: World, path: str
 
 async def test_metrics_come_from_the_registry_that_was_given(world: World) -> None:
     Counter("tests_seen", "For this test.", registry=world.app.state.services.registry).inc(3)
-    answer = await world.call("GET", "/metrics")
+    answer = await world.call("GET", "/metrics", key=ADMIN_KEY)
     assert answer.status_code == 200
     assert "tests_seen_total 3.0" in answer.text
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
