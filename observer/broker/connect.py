@@ -20,9 +20,6 @@ from observer.errors import BrokerUnavailable, ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-OUR_HEADERS = frozenset(
-    {b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms", b"x-observer-replay"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,11 @@ class Line:
             raise BrokerUnavailable("the line to the broker is closed")
         self.transport.write(payload)
 
+    async def consume(self, queue: str, tag: str, *, prefetch: int) -> None:
+        """Have the broker deliver what is in `queue`, to the lane, at most `prefetch` at once."""
+        await self.channel.basic_qos(prefetch_count=prefetch)
+        await self.channel.basic_consume(queue, _passed_by, consumer_tag=tag)
+
     async def close(self) -> None:
         """Say goodbye, but do not wait long for a peer that does not answer."""
         await _leave(self.connection, self.transport)
@@ -73,6 +75,10 @@ async def _leave(connection: aiormq.Connection | aio_pika.Connection, transport:
         await connection.close()
     finally:
         cut.cancel()
+
+
+async def _passed_by(_: object) -> None:
+    """What the library would call with deliveries; the lane takes them all before it."""
 
 
 def url(options: BrokerOptions, name: str) -> URL:
@@ -159,7 +165,7 @@ async def connect(
     on_confirm: Callable[[int, bool, bool], None] = lambda *_: None,
     on_lost: Callable[[int, str], None] = lambda *_: None,
     confirms: bool = False,
-    wanted_headers: frozenset[bytes] = OUR_HEADERS,
+    wanted_headers: frozenset[bytes] = frozenset(),
     max_body: int | None = None,
 ) -> Line:
     """Open a connection and its channel; `name` is what operators see in the broker's list; for the rest see Lane.

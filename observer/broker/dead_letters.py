@@ -12,22 +12,20 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from aiormq.exceptions import AMQPError
 from pamqp import decode
 
 from observer import topics
 from observer.broker import names, wire
-from observer.broker.connect import OUR_HEADERS, BrokerOptions, Line, connect
+from observer.broker.connect import BrokerOptions, Line, connect, line_errors
+from observer.broker.headers import OF_THE_DEAD, Headers, client_id, number, received_ms
 from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable, InvalidTopic, Refused
 from observer.message import Publication
 
-WANTED_HEADERS = OUR_HEADERS | {b"x-death", b"x-observer-reason", b"x-observer-routing-key"}
 QUIET_S = 2.0
 """The broker has sent all it has when nothing comes for so long; then somebody else is reading the queue too."""
 _CONSUMER = "dead-letters"
-Headers = Mapping[bytes, wire.HeaderValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +65,20 @@ class DeadLetter:
 
 
 def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
-    """One delivery of the dead-letter queue in an operator's terms.
-
-    Which headers to believe: `x-observer-attempt` is an integer and `x-death` a list; a user can set strings only.
-    """
-    attempt, deaths = headers.get(b"x-observer-attempt"), headers.get(b"x-death")
-    if isinstance(attempt, int) and not isinstance(deaths, wire.RawList):  # parked by us; else a retry that died later
+    """One delivery of the dead-letter queue in an operator's terms."""
+    attempt, deaths = number(headers, b"x-observer-attempt"), headers.get(b"x-death")
+    if attempt is not None and not isinstance(deaths, wire.RawList):  # parked by us; else a retry that died later
         return DeadLetter(
             tag=tag,
             routing_key=_text(headers.get(b"x-observer-routing-key")),
             reason=_text(headers.get(b"x-observer-reason")) or "unknown",
             body=body,
-            dead_since_ms=_number(headers.get(b"timestamp_in_ms")),
-            received_ms=_number(headers.get(b"x-observer-time-ms")),
+            dead_since_ms=number(headers, b"timestamp_in_ms"),
+            received_ms=number(headers, b"x-observer-time-ms"),
             attempt=attempt,
-            client_id=_text(headers.get(b"x-opt-mqtt-client-id")) or None,
+            client_id=client_id(headers),
         )
     death = _newest_death(deaths) if isinstance(deaths, wire.RawList) else {}
-    first_ms = _number(headers.get(b"x-observer-time-ms"))  # the broker stamps each copy of ours anew
-    received_ms = first_ms if first_ms is not None else _number(headers.get(b"timestamp_in_ms"))
     return DeadLetter(
         tag=tag,
         routing_key=_text(next(iter(death.get("routing-keys", ())), "")),
@@ -93,8 +86,8 @@ def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
         body=body,
         came_from=_text(death.get("queue")) or None,
         dead_since_ms=round(death["time"].timestamp() * 1000) if "time" in death else None,
-        received_ms=received_ms,
-        client_id=_text(headers.get(b"x-opt-mqtt-client-id")) or None if received_ms is not None else None,
+        received_ms=received_ms(headers),
+        client_id=client_id(headers),
     )
 
 
@@ -118,7 +111,7 @@ class DeadLetters:
             "dead-letters",
             on_delivery=self._note_delivery,
             on_lost=self._note_lost,
-            wanted_headers=WANTED_HEADERS,
+            wanted_headers=OF_THE_DEAD,
         )
         return self
 
@@ -136,17 +129,14 @@ class DeadLetters:
 
     async def read(self, limit: int) -> tuple[Sequence[DeadLetter], int]:
         """Up to `limit` messages from the head of the queue, and how many it holds. Raises BrokerUnavailable."""
-        channel = self._open_line().channel
-        try:
-            declared = await channel.queue_declare(names.DEAD_QUEUE, passive=True)
+        line = self._open_line()
+        with line_errors(f"cannot read the queue {names.DEAD_QUEUE}"):
+            declared = await line.channel.queue_declare(names.DEAD_QUEUE, passive=True)
             count = declared.message_count or 0
-            await channel.basic_qos(prefetch_count=limit)
-            await channel.basic_consume(names.DEAD_QUEUE, _passed_by, consumer_tag=_CONSUMER)
+            await line.consume(names.DEAD_QUEUE, _CONSUMER, prefetch=limit)
             while len(self._letters) < min(limit, count) and await self._is_more_coming():
                 pass
-            await channel.basic_cancel(_CONSUMER)
-        except (AMQPError, OSError) as error:
-            raise BrokerUnavailable(f"cannot read the queue {names.DEAD_QUEUE}: {error}") from error
+            await line.channel.basic_cancel(_CONSUMER)
         return list(self._letters), count
 
     async def replay(self, letter: DeadLetter) -> None:
@@ -176,10 +166,8 @@ class DeadLetters:
     async def _give_back(self, line: Line) -> None:
         """Hand back what is left: just hanging up would count as a failed delivery of each (rabbitmq-facts, 8)."""
         line.write(b"".join(wire.encode_requeue(CHANNEL, one.tag) for one in self._letters))
-        try:
+        with line_errors(f"lost the line to {names.DEAD_QUEUE}"):
             await line.channel.basic_qos(prefetch_count=1)  # an answer to it means that all before it was read
-        except (AMQPError, OSError) as error:
-            raise BrokerUnavailable(f"lost the line to {names.DEAD_QUEUE}: {error}") from error
 
     async def _is_more_coming(self) -> bool:
         self._arrived.clear()
@@ -210,10 +198,6 @@ class DeadLetters:
         self._arrived.set()
 
 
-async def _passed_by(_: object) -> None:
-    """What the library would call with deliveries; the lane takes them all before it."""
-
-
 def _newest_death(raw: wire.RawList) -> Mapping[str, Any]:
     """The first entry of `x-death` (RabbitMQ, "Dead Letter Exchanges": newest first); empty if it cannot be read."""
     try:
@@ -225,7 +209,3 @@ def _newest_death(raw: wire.RawList) -> Mapping[str, Any]:
 
 def _text(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value or "")
-
-
-def _number(value: wire.HeaderValue | None) -> int | None:
-    return value if isinstance(value, int) else None

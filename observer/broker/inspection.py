@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pamqp.commands
 import pamqp.frame
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.exceptions import PAMQPException
 
-from observer.broker.connect import CONNECT_TIMEOUT_S, BrokerOptions, Line, connect, tls_context
+from observer.broker.connect import CONNECT_TIMEOUT_S, BrokerOptions, Line, connect, line_errors, tls_context
 from observer.errors import BrokerUnavailable
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -64,11 +64,10 @@ async def find_topology(options: BrokerOptions, exchanges: Iterable[str], queues
     """Ask for each exchange and queue by name. Raises BrokerUnavailable, ConfigError."""
     line = await connect(options, "doctor")
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            missing = [name for name in exchanges if not await _has_exchange(line, name)]
-            return Topology(missing, {name: await _queue_state(line, name) for name in queues})
-    except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"the broker does not tell its topology: {error or type(error).__name__}") from error
+        with line_errors("the broker does not tell its topology"):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                missing = [name for name in exchanges if not await _has_exchange(line, name)]
+                return Topology(missing, {name: await _queue_state(line, name) for name in queues})
     finally:
         await line.close()
 

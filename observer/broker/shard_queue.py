@@ -10,6 +10,7 @@ from typing import Self
 from observer.broker import names, wire
 from observer.broker.base import Incoming, Outcome
 from observer.broker.connect import BrokerOptions, Line, connect, line_errors
+from observer.broker.headers import OF_A_SHARD, Headers, client_id, number, received_ms
 from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable
@@ -18,40 +19,23 @@ from observer.message import Publication
 REQUEST_TIMEOUT_S = 5.0
 
 
-async def _passed_by(_: object) -> None:
-    """What the library would call with deliveries; the lane takes them all before it."""
-
-
-def incoming(delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes, size: int) -> Incoming:
-    """One delivery in the pipeline's terms; `size` is that of the body as it was sent.
-
-    A user can set any header of type string (an MQTT 5 property), none of type integer: so the integers are ours or
-    the broker's, and a client id counts only beside one (rabbitmq-facts, 5).
-    """
+def incoming(delivery: wire.Delivery, headers: Headers, body: bytes, size: int) -> Incoming:
+    """One delivery in the pipeline's terms; `size` is that of the body as it was sent."""
     try:
         routing_key, is_valid_text = delivery.routing_key.decode(), True
     except UnicodeDecodeError:
         routing_key, is_valid_text = delivery.routing_key.decode(errors="backslashreplace"), False
-    left_out = size if size > len(body) else 0
-    if not headers:
-        return Incoming(
-            delivery.tag, routing_key, body, delivery.is_redelivered, is_valid_text=is_valid_text, left_out=left_out
-        )
-    attempt = headers.get(b"x-observer-attempt")
-    first_time = headers.get(b"x-observer-time-ms")
-    time_ms = first_time if isinstance(first_time, int) else headers.get(b"timestamp_in_ms")
-    client = headers.get(b"x-opt-mqtt-client-id")
-    has_time = isinstance(time_ms, int)
+    attempt = number(headers, b"x-observer-attempt")
     return Incoming(
         tag=delivery.tag,
         routing_key=routing_key,
         body=body,
-        is_redelivered=delivery.is_redelivered or isinstance(headers.get(b"x-observer-replay"), int),
-        attempt=attempt if isinstance(attempt, int) else 1,
+        is_redelivered=delivery.is_redelivered or number(headers, b"x-observer-replay") is not None,
+        attempt=1 if attempt is None else attempt,
         is_valid_text=is_valid_text,
-        broker_time_ms=time_ms if isinstance(time_ms, int) else None,
-        client_id=client.decode(errors="backslashreplace") if has_time and isinstance(client, bytes) else None,
-        left_out=left_out,
+        broker_time_ms=received_ms(headers),
+        client_id=client_id(headers),
+        left_out=size if size > len(body) else 0,
     )
 
 
@@ -90,20 +74,19 @@ class AmqpShardQueue:
         """AMQP reply code with which the broker closed the line; 0 if it was cut."""
 
     async def __aenter__(self) -> Self:
+        queue = names.shard_queue(self._shard)
         self._line = await connect(
             self._options,
             self._name,
             on_delivery=self._note_delivery,
             on_lost=self._note_lost,
+            wanted_headers=OF_A_SHARD,
             max_body=self._max_body,
         )
         try:
-            with line_errors(f"cannot consume {names.shard_queue(self._shard)}"):
+            with line_errors(f"cannot consume {queue}"):
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await self._line.channel.basic_qos(prefetch_count=self._prefetch)
-                    await self._line.channel.basic_consume(
-                        names.shard_queue(self._shard), _passed_by, consumer_tag=f"shard-{self._shard}"
-                    )
+                    await self._line.consume(queue, f"shard-{self._shard}", prefetch=self._prefetch)
         except BaseException:
             await self._line.close()
             raise

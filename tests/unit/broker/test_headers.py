@@ -1,0 +1,49 @@
+"""What the headers of a delivery say, and which of them to believe."""
+
+from dataclasses import replace
+
+from observer import topics
+from observer.broker.base import Incoming
+from observer.broker.headers import OF_A_SHARD, Headers
+from observer.broker.shard_queue import incoming
+from observer.broker.wire import Delivery
+
+KEY = topics.outgoing("demo", "alice", "bob")
+PLAIN = Incoming(7, KEY, b"{}")
+
+
+def read(headers: Headers, *, routing_key: bytes = KEY.encode(), size: int = 2) -> Incoming:
+    return incoming(Delivery(7, False, routing_key), headers, b"{}", size)
+
+
+def test_without_headers_it_is_a_first_delivery_of_unknown_time() -> None:
+    assert read({}) == PLAIN
+
+
+def test_a_user_cannot_forge_what_only_we_and_the_broker_note() -> None:
+    """An MQTT 5 property of his arrives as a header of any name, but always as a string."""
+    assert read(dict.fromkeys(OF_A_SHARD, b"9")) == PLAIN
+
+
+def test_what_we_and_the_broker_noted_is_read() -> None:
+    noted: Headers = {b"x-observer-attempt": 3, b"timestamp_in_ms": 50, b"x-opt-mqtt-client-id": b"demo.alice.\xff"}
+    assert read(noted) == replace(PLAIN, attempt=3, broker_time_ms=50, client_id="demo.alice.\\xff")
+
+
+def test_the_first_stamp_counts_for_the_broker_stamps_each_copy_of_ours_anew() -> None:
+    assert read({b"x-observer-time-ms": 50, b"timestamp_in_ms": 90}).broker_time_ms == 50
+    assert read({b"x-observer-time-ms": 0, b"timestamp_in_ms": 90}).broker_time_ms == 0
+
+
+def test_a_replayed_message_is_one_that_was_delivered_before() -> None:
+    assert read({b"x-observer-replay": 1}).is_redelivered
+    assert incoming(Delivery(7, True, KEY.encode()), {}, b"{}", 2).is_redelivered
+
+
+def test_a_topic_that_is_no_text_arrives_with_escapes() -> None:
+    found = read({}, routing_key=b"apps.\xff")
+    assert (found.routing_key, found.is_valid_text) == ("apps.\\xff", False)
+
+
+def test_a_body_that_was_not_kept_leaves_its_size() -> None:
+    assert read({}, size=3).left_out == 3
