@@ -64,7 +64,7 @@ class BrokerSettings(Section):
         description="AMQP heartbeat; a frozen process loses its shards after about twice this.",
     )
     confirm_timeout_s: Seconds = Field(
-        10.0, description="How long to wait for publisher confirms before the line is taken for dead."
+        10.0, description="How long no publisher confirm may come before the line is taken for dead."
     )
     dead_letter_after: int = Field(
         5,

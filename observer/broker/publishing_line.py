@@ -17,7 +17,7 @@ class Confirms:
     def __init__(self, first: int, count: int, done: asyncio.Future[None]) -> None:
         self._first = first
         self._is_open = bytearray(b"\x01") * count
-        self._open_count = count
+        self.open_count = count
         self._lowest = 0
         self._done = done
         self.refused: list[int] = []
@@ -28,12 +28,12 @@ class Confirms:
         for index in range(self._lowest, last + 1) if multiple else (last,):
             if 0 <= index < len(self._is_open) and self._is_open[index]:
                 self._is_open[index] = 0
-                self._open_count -= 1
+                self.open_count -= 1
                 if not is_ack:
                     self.refused.append(index)
         if multiple:
             self._lowest = max(self._lowest, last + 1)
-        if self._open_count == 0 and not self._done.done():
+        if self.open_count == 0 and not self._done.done():
             self._done.set_result(None)
 
 
@@ -81,12 +81,21 @@ class PublishingLine:
         confirms = self._confirms = Confirms(self._next_tag, len(publications), self._answered)
         self._next_tag += len(publications)
         try:
-            async with asyncio.timeout(self._options.confirm_timeout_s):
-                self._line.write(b"".join(frames))
-                await self._answered
-        except TimeoutError as error:
-            raise BrokerUnavailable(f"no publisher confirm within {self._options.confirm_timeout_s} s") from error
+            self._line.write(b"".join(frames))
+            await self._until_answered(confirms, self._answered)
+        finally:
+            self._answered.cancel()  # nobody waits for it any more
         return sorted(confirms.refused)
+
+    async def _until_answered(self, confirms: Confirms, answered: asyncio.Future[None]) -> None:
+        """A large batch on a slow line takes its time: it is lost when no answer comes, not when the last is late."""
+        patience_s, still_open = self._options.confirm_timeout_s, -1
+        while not answered.done():
+            if confirms.open_count == still_open:
+                raise BrokerUnavailable(f"no publisher confirm within {patience_s} s")
+            still_open = confirms.open_count
+            await asyncio.wait([answered], timeout=patience_s)
+        await answered
 
     async def close(self) -> None:
         """Say goodbye."""

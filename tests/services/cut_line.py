@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ class CutLine:
         self._is_down = False
         self._passes = threading.Event()
         self._passes.set()
+        self._bytes_per_s: int | None = None
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
         """Connections that were cut."""
@@ -41,6 +43,10 @@ class CutLine:
     def go_silent(self) -> None:
         """Pass nothing on, and say nothing, until `come_up`: as a network that swallows packets."""
         self._passes.clear()
+
+    def slow_down(self, bytes_per_s: int) -> None:
+        """Pass on no more than so much in each direction of each connection."""
+        self._bytes_per_s = bytes_per_s
 
     def come_up(self) -> None:
         """Pass on again, what came meanwhile too."""
@@ -80,6 +86,8 @@ class CutLine:
         try:
             while data := source.recv(65_536):
                 self._passes.wait()
+                if self._bytes_per_s is not None:
+                    time.sleep(len(data) / self._bytes_per_s)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
