@@ -74,6 +74,10 @@ def test_an_id_outside_the_alphabet_is_none(bad: str) -> None:
 @given(text=st.text(max_size=80))
 @example("a\n")
 @example("A-Z_09")
+@example("a" * 32)
+@example("a" * 33)
+@example("a" * 64)
+@example("a" * 65)
 def test_is_id_agrees_with_the_alphabet(text: str) -> None:
     assert topics.is_id(text) == (1 <= len(text) <= 64 and all(character in ALPHABET for character in text))
     assert topics.is_app(text) == (1 <= len(text) <= 32 and all(character in ALPHABET for character in text))

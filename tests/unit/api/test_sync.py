@@ -194,9 +194,17 @@ def test_no_word_makes_the_token_reader_fail(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "seen", [Seen({-1: 0}), Seen({256: 0}), Seen({0: -1}), Seen({0: 2**63}), Seen({}, Witness(0, "m", 0, -1))]
+    "seen",
+    [
+        Seen({-1: 0}),
+        Seen({256: 0}),
+        Seen({0: -1}),
+        Seen({0: 2**63}),
+        Seen({}, Witness(0, "m", 0, -1)),
+        Seen({}, Witness(0, 7, 0, 0)),  # type: ignore[arg-type]
+    ],
 )
-def test_a_forged_token_with_a_place_that_can_not_be_is_unusable(seen: Seen) -> None:
-    """The checksum is no signature: whoever forges a token must not reach the store with numbers that it overflows."""
+def test_a_forged_token_with_what_can_not_be_is_unusable(seen: Seen) -> None:
+    """The checksum is no signature: whoever forges a token must not reach the store with what it cannot take."""
     with pytest.raises(UnusableToken):
         decode_sync_token(encode_sync_token(seen, APP, "alice"), APP, "alice")

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from observer.api import ApiOptions, create_api
 from observer.errors import BrokerUnavailable
+from observer.handlers.direct import owners_of
 from observer.message import Message, Publication, message_id_of, own_fields
 from observer.store.sqlite import SqliteStore
 from observer.tokens.base import CallerRole
@@ -124,7 +125,7 @@ class World:
             recipient=recipient,
             body=own_fields({"text": text, "client_message_id": own_id, **fields}),
             timestamp_ms=max(self.clock(), position.timestamp_ms),
-            owners=(sender,) if is_dropped else tuple(sorted({sender, recipient})),
+            owners=owners_of(sender, recipient, reaches_recipient=not is_dropped),
             shard=shard,
             offset=position.next_offset,
             client_message_id=own_id,
