@@ -12,7 +12,7 @@ import pytest
 
 from tests.services.missing import missing
 from tests.services.observer import RunningObserver
-from tests.services.people import Person, connected
+from tests.services.people import connected
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -63,7 +63,7 @@ def read_until(process: "subprocess.Popen[str]", wanted: str) -> None:
 
 def check_conversation(observer: RunningObserver, command: Sequence[str]) -> None:
     """The example as alice: what she sends reaches bob and comes back to her; what bob answers reaches her."""
-    bob = Person(observer.issue("bob"), observer.mqtt_port)
+    bob = observer.person("bob")
     with connected(bob), example(observer, [*command, "alice", "bob", "Hello, Bob"]) as process:
         read_until(process, "alice: Hello, Bob")
         bob.wait_for_texts("Hello, Bob")

@@ -145,16 +145,6 @@ async def test_the_api_answers_over_a_real_socket(world: World) -> None:
         assert "server" not in (await client.get("/livez")).headers
 
 
-def api_of(observer: RunningObserver, user: str) -> httpx.Client:
-    """The HTTP API with the broker token of a user."""
-    headers = {"Authorization": f"Bearer {observer.issue(user).token}"}
-    return httpx.Client(base_url=observer.api_url, headers=headers, timeout=TIMEOUT_S)
-
-
-def person(observer: RunningObserver, user: str) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port)
-
-
 def wait_for(answer: Callable[[], httpx.Response], status: int, by: Person) -> Any:
     """Ask again until the answer has this status."""
     found: list[httpx.Response] = []
@@ -169,8 +159,8 @@ def wait_for(answer: Callable[[], httpx.Response], status: int, by: Person) -> A
 
 @pytest.mark.broker
 def test_a_message_sent_over_http_arrives_by_mqtt_under_the_id_that_was_told(observer: RunningObserver) -> None:
-    bob = person(observer, "bob")
-    with connected(bob), api_of(observer, "alice") as api, api_of(observer, "bob") as bobs_api:
+    bob = observer.person("bob")
+    with connected(bob), observer.api("alice") as api, observer.api("bob") as bobs_api:
         sent = {"recipient": "bob", "text": "over http", "mood": "fine", "client_message_id": "a-1"}
         told = api.post("/v1/messages", json=sent)
         assert told.status_code == 202
@@ -185,8 +175,8 @@ def test_a_message_sent_over_http_arrives_by_mqtt_under_the_id_that_was_told(obs
 
 @pytest.mark.broker
 def test_a_block_holds_for_the_next_message_and_is_not_seen_by_the_blocked(observer: RunningObserver) -> None:
-    alice, bob = person(observer, "alice"), person(observer, "bob")
-    with connected(alice, bob), api_of(observer, "alice") as alices_api, api_of(observer, "bob") as bobs_api:
+    alice, bob = observer.person("alice"), observer.person("bob")
+    with connected(alice, bob), observer.api("alice") as alices_api, observer.api("bob") as bobs_api:
         bob.send("alice", "before")
         alice.wait_for_texts("before")
         assert alices_api.put("/v1/blocks/bob").status_code == 204
@@ -205,8 +195,8 @@ def test_a_block_holds_for_the_next_message_and_is_not_seen_by_the_blocked(obser
 
 @pytest.mark.broker
 def test_a_message_that_a_policy_refuses_is_never_found_and_its_sender_is_told(observer: RunningObserver) -> None:
-    alice = person(observer, "alice")
-    with connected(alice), api_of(observer, "alice") as api, api_of(observer, "bob") as bobs_api:
+    alice = observer.person("alice")
+    with connected(alice), observer.api("alice") as api, observer.api("bob") as bobs_api:
         assert bobs_api.put("/v1/privacy", json={"who_may_write": "nobody"}).status_code == 200
         sent = {"recipient": "bob", "text": "hello?", "client_message_id": "a-1"}
         told = api.post("/v1/messages", json=sent)
@@ -218,9 +208,8 @@ def test_a_message_that_a_policy_refuses_is_never_found_and_its_sender_is_told(o
 
 @pytest.mark.broker
 def test_a_ban_stops_messages_and_tokens_at_once(observer: RunningObserver) -> None:
-    mallory = person(observer, "mallory")
-    admin = httpx.Client(base_url=observer.api_url, headers={"Authorization": f"Bearer {observer.api_key}"})
-    with connected(mallory), admin:
+    mallory = observer.person("mallory")
+    with connected(mallory), observer.api() as admin:
         assert admin.put("/v1/bans/mallory", json={"reason": "spam"}).status_code == 204
         mallory.send("alice", "buy!")
         assert mallory.wait_for_refusal("banned")["reason"] == "spam"

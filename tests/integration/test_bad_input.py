@@ -5,15 +5,11 @@ import json
 import pytest
 
 from tests.services.observer import RunningObserver
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.raw_mqtt import raw_client
 
 pytestmark = pytest.mark.broker
 TO_BOB = "apps/demo/outgoing/users/alice/messages/bob/outgoing"
-
-
-def person(observer: RunningObserver, user: str) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port)
 
 
 def to(recipient: str) -> str:
@@ -63,7 +59,7 @@ NOT_MINE = ("apps/demo/outgoing/users/{}/messages/bob/outgoing", "apps/{}/outgoi
 
 def test_each_bad_payload_is_answered_with_its_code_and_good_ones_pass(observer: RunningObserver) -> None:
     """The sender is told; the recipient gets the good message between any two bad ones."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         for name, (payload, code) in BODIES.items():
             alice.refusals.clear()
@@ -79,7 +75,7 @@ def test_each_bad_payload_is_answered_with_its_code_and_good_ones_pass(observer:
 
 def test_each_bad_topic_is_answered_with_its_code(observer: RunningObserver) -> None:
     """Ids have one alphabet; what a topic lacks or has too much is said."""
-    alice = person(observer, "alice")
+    alice = observer.person("alice")
     with connected(alice):
         for name, (topic, code) in TOPICS.items():
             alice.refusals.clear()
@@ -93,7 +89,7 @@ def test_a_wildcard_in_a_topic_is_told_to_its_sender_and_reaches_nobody(
     observer: RunningObserver, wildcard: str
 ) -> None:
     """It stands for no recipient and no word; libraries refuse to send + and #, so raw bytes do."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob), raw_client(observer.issue("alice"), observer.mqtt_port) as raw:
         for place, code in WILDCARD_PLACES.items():
             alice.refusals.clear()
@@ -122,7 +118,7 @@ def test_a_wildcard_for_the_app_or_the_sender_is_not_let_in(
 
 def test_a_payload_of_ten_megabytes_never_reaches_a_message(observer: RunningObserver) -> None:
     """RabbitMQ 4 refuses the packet; before it, the observer refuses the message and says so."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         alice.publish(TO_BOB, json.dumps({"text": "x" * 10_000_000}).encode())
         if observer.broker.version < (4, 0):
@@ -136,7 +132,7 @@ def test_a_payload_of_ten_megabytes_never_reaches_a_message(observer: RunningObs
 
 def test_extra_fields_retained_and_qos_0_messages_pass(observer: RunningObserver) -> None:
     """Unknown fields are kept as they are; retained is not kept; QoS 0 is delivered as any other."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     extra = {"text": "extra", "x": {"deep": [1, 2.5, None, "ü"]}, "": "empty name"}
     with connected(alice, bob):
         alice.publish(TO_BOB, extra, retain=True)
@@ -147,7 +143,7 @@ def test_extra_fields_retained_and_qos_0_messages_pass(observer: RunningObserver
 
 def test_a_will_on_an_outgoing_topic_is_a_message_of_its_sender(observer: RunningObserver) -> None:
     """The broker sends it when the connection breaks; it is judged and delivered as any message of his."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     alice.client.will_set(TO_BOB, json.dumps({"text": "farewell"}), qos=1)
     with connected(bob):
         alice.connect()

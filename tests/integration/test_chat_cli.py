@@ -10,7 +10,7 @@ import pytest
 
 from tests.services.cut_line import CutLine
 from tests.services.observer import API_KEY, RunningObserver, running_observer
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
@@ -114,7 +114,7 @@ def test_a_refused_message_is_told_with_its_reason(observer: RunningObserver) ->
 
 
 def test_messages_come_in_live_and_cannot_steer_the_terminal(observer: RunningObserver) -> None:
-    hal = Person(observer.issue("hal"), observer.mqtt_port)
+    hal = observer.person("hal")
     with staying(observer, "ivy", "hal") as process, connected(hal):
         said_by(process, "ready")
         read_until(process, "ivy: ready ✓")
@@ -123,7 +123,7 @@ def test_messages_come_in_live_and_cannot_steer_the_terminal(observer: RunningOb
 
 
 def test_a_message_from_somebody_else_says_how_to_answer(observer: RunningObserver) -> None:
-    mia = Person(observer.issue("mia"), observer.mqtt_port)
+    mia = observer.person("mia")
     with staying(observer, "joe", "kim") as process, connected(mia):
         said_by(process, "ready")
         read_until(process, "joe: ready ✓")

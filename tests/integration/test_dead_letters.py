@@ -16,7 +16,7 @@ from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import Refused
 from observer.message import Publication
 from tests.services.observer import RunningObserver, running_observer
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
@@ -158,7 +158,7 @@ def test_a_replayed_message_goes_its_way_and_leaves_the_queue(
     options: BrokerOptions, observer: RunningObserver
 ) -> None:
     asyncio.run(park(options, b'{"text":"back again","type":"text"}'))
-    bob = Person(observer.issue("bob"), observer.mqtt_port)
+    bob = observer.person("bob")
     with connected(bob):
         [row] = command(observer, "list").stdout.splitlines()[1:]
         letter_id = row.split()[0]
@@ -171,7 +171,7 @@ def test_replaying_what_was_stored_after_all_stores_nothing_new(
     options: BrokerOptions, observer: RunningObserver
 ) -> None:
     """The replay keeps the time that the message id of a client without ids is made of."""
-    bob = Person(observer.issue("bob"), observer.mqtt_port)
+    bob = observer.person("bob")
     with connected(bob):
         for _ in range(2):
             asyncio.run(park(options, b'{"text":"the same","type":"text"}'))
@@ -184,7 +184,7 @@ def test_replaying_what_was_stored_after_all_stores_nothing_new(
 
 def test_a_topic_that_kills_the_line_ends_here_readable(options: BrokerOptions, observer: RunningObserver) -> None:
     """rabbitmq-facts 2.4, P1: a topic of 256 bytes and more."""
-    eve = Person(observer.issue("eve"), observer.mqtt_port)
+    eve = observer.person("eve")
     with connected(eve):
         eve.publish("apps/demo/outgoing/users/eve/messages/" + "x" * 300 + "/outgoing", b'{"text":"poison"}')
         [row] = wait_for_dead_letters(observer, 1)

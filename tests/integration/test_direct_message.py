@@ -2,22 +2,17 @@
 
 import json
 
-import httpx
 import pytest
 
 from tests.services.observer import RunningObserver
-from tests.services.people import Person, connected
+from tests.services.people import connected
 
 pytestmark = pytest.mark.broker
 
 
-def person(observer: RunningObserver, user: str) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port)
-
-
 def test_a_message_reaches_both_inboxes_once_with_the_stamped_fields(observer: RunningObserver) -> None:
     """Sender 100, recipient 150, the client's own fields kept, the six stamped ones overwritten (contract, 4)."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         alice.send("bob", "ciao", sender="eve", status=1, color="red", attributes=None)
         alice.wait_for_texts("ciao")
@@ -33,7 +28,7 @@ def test_a_message_reaches_both_inboxes_once_with_the_stamped_fields(observer: R
 
 def test_the_same_client_message_id_is_one_message(observer: RunningObserver) -> None:
     """Promise 4: retry is harmless. The second copy is answered to the sender and not shown to the recipient again."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         for _ in range(3):
             alice.send("bob", "once", client_message_id="m-1")
@@ -43,11 +38,8 @@ def test_the_same_client_message_id_is_one_message(observer: RunningObserver) ->
 
     assert bob.texts() == ["once", "end"]
     assert len({one["message_id"] for one in alice.inbox if one["text"] == "once"}) == 1
-    stored = httpx.get(
-        f"{observer.api_url}/v1/conversations/alice/messages",
-        params={"user": "bob"},
-        headers={"Authorization": f"Bearer {observer.api_key}"},
-    ).json()
+    with observer.api("bob") as api:
+        stored = api.get("/v1/conversations/alice/messages").json()
     assert [one["text"] for one in stored["messages"]] == ["once", "end"]
 
 
@@ -55,8 +47,8 @@ def test_one_client_message_id_for_many_recipients_is_one_message_and_the_others
     observer: RunningObserver,
 ) -> None:
     """Sent at once, through all shards: what is shown is stored, the rest is refused and told (promise 2)."""
-    alice = person(observer, "alice")
-    recipients = [person(observer, f"friend-{number}") for number in range(12)]
+    alice = observer.person("alice")
+    recipients = [observer.person(f"friend-{number}") for number in range(12)]
     with connected(alice, *recipients):
         for recipient in recipients:
             alice.send(recipient.user, "same", client_message_id="m-1")
@@ -72,7 +64,7 @@ def test_one_client_message_id_for_many_recipients_is_one_message_and_the_others
 
 def test_messages_of_one_sender_arrive_in_the_order_sent(observer: RunningObserver) -> None:
     """Promise 3, in the quiet case."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     texts = [str(number) for number in range(500)]
     with connected(alice, bob):
         for text in texts:
@@ -86,7 +78,7 @@ def test_messages_of_one_sender_arrive_in_the_order_sent(observer: RunningObserv
 
 def test_a_malformed_message_is_answered_with_a_code_and_a_reason(observer: RunningObserver) -> None:
     """Promise 7."""
-    alice = person(observer, "alice")
+    alice = observer.person("alice")
     with connected(alice):
         alice.publish("apps/demo/outgoing/users/alice/messages/bob/outgoing", b"not json")
         alice.wait_for_refusal("invalid_json")

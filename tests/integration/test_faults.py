@@ -37,7 +37,7 @@ def busy(observer: RunningObserver, *, qos: int = 0, has_ids: bool = True) -> It
 
 
 def _person(observer: RunningObserver, user: str, qos: int) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port, qos=qos, clean=qos == 0)
+    return observer.person(user, qos=qos, clean=qos == 0)
 
 
 def test_an_observer_killed_under_load_loses_nothing(observer: RunningObserver) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.test_faults import busy
 from tests.services.observer import RunningObserver
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.raw_mqtt import raw_client
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
@@ -35,7 +35,7 @@ def test_a_topic_too_long_for_amqp_is_dead_lettered_and_its_neighbours_arrive(
 
 def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:
     """The library's decoder would drop the connection; ours refuses the one message."""
-    eve = Person(observer.issue("eve"), observer.mqtt_port)
+    eve = observer.person("eve")
     with connected(eve), busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as raw:
         traffic.wait_for(10)
         raw.publish(_topic(b"\xff\xfe"))
@@ -48,7 +48,7 @@ def test_invalid_utf8_in_a_property_name_harms_nobody(observer: RunningObserver)
     """MQTT 5 only: the name of a user property becomes the name of an AMQP header."""
     if observer.broker.version < (4, 0):
         pytest.skip("RabbitMQ before 4 has no MQTT 5")
-    eve, bob = (Person(observer.issue(user), observer.mqtt_port) for user in ("eve", "bob"))
+    eve, bob = (observer.person(user) for user in ("eve", "bob"))
     with (
         connected(eve, bob),
         busy(observer) as traffic,

@@ -17,12 +17,8 @@ pytestmark = pytest.mark.broker
 ROOT = Path(__file__).parents[2]
 
 
-def person(observer: RunningObserver, user: str) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port)
-
-
 def test_the_metrics_count_what_became_of_each_message(observer: RunningObserver) -> None:
-    alice, bob = person(observer, "alice"), person(observer, "bob")
+    alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         alice.send("bob", "one", client_message_id="m-1")
         alice.send("bob", "two", client_message_id="m-2")
@@ -44,7 +40,7 @@ def test_the_metrics_count_what_became_of_each_message(observer: RunningObserver
 
 def test_metrics_name_no_user_and_no_app(observer: RunningObserver) -> None:
     name = f"user-{token_hex(6)}"
-    alice = person(observer, name)
+    alice = observer.person(name)
     with connected(alice):
         alice.send(name, "to myself")
         alice.wait_for_texts("to myself")

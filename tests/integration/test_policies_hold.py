@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.services.observer import RunningObserver, running_observer
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.rabbitmq import RunningBroker
 
 pytestmark = pytest.mark.broker
@@ -22,16 +21,6 @@ class Crashing(Policy):
             raise RuntimeError("a bug")
         return ALLOW
 """
-
-
-def person(observer: RunningObserver, user: str) -> Person:
-    return Person(observer.issue(user), observer.mqtt_port)
-
-
-def as_user(observer: RunningObserver, user: str) -> httpx.Client:
-    return httpx.Client(
-        base_url=observer.api_url, headers={"Authorization": f"Bearer {observer.issue(user).token}"}, timeout=20
-    )
 
 
 def install_policy(site: Path) -> None:
@@ -54,7 +43,7 @@ def test_a_message_whose_policy_crashes_is_never_delivered(broker: RunningBroker
         "OBSERVER_BROKER__DEAD_LETTER_AFTER": "2",
     }
     with running_observer(broker, tmp_path, **extra) as observer:
-        alice, bob = person(observer, "alice"), person(observer, "bob")
+        alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob):
             alice.send("bob", "crash")
             alice.send("bob", "fine")
@@ -70,8 +59,8 @@ def test_a_message_whose_policy_crashes_is_never_delivered(broker: RunningBroker
 
 def test_a_block_holds_from_the_next_message_on_and_is_not_revealed(observer: RunningObserver) -> None:
     """The blocked sender gets the same 100 copy as before; the recipient gets nothing, at any exit."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
-    with connected(alice, bob), as_user(observer, "bob") as api:
+    alice, bob = observer.person("alice"), observer.person("bob")
+    with connected(alice, bob), observer.api("bob") as api:
         for round_ in range(5):
             alice.send("bob", f"before {round_}")
             bob.wait_for_texts(f"before {round_}")
@@ -95,8 +84,8 @@ def test_a_block_holds_from_the_next_message_on_and_is_not_revealed(observer: Ru
 
 def test_privacy_holds_from_the_next_message_on_and_is_told(observer: RunningObserver) -> None:
     """Contacts only: a stranger is refused; whoever bob has written to is a contact."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
-    with connected(alice, bob), as_user(observer, "bob") as api:
+    alice, bob = observer.person("alice"), observer.person("bob")
+    with connected(alice, bob), observer.api("bob") as api:
         assert api.put("/v1/privacy", json={"who_may_write": "contacts"}).is_success
         alice.send("bob", "stranger", client_message_id="s-1")
         refusal = alice.wait_for_refusal("not_allowed")
@@ -110,9 +99,8 @@ def test_privacy_holds_from_the_next_message_on_and_is_told(observer: RunningObs
 
 def test_a_banned_sender_is_refused_until_the_ban_is_lifted(observer: RunningObserver) -> None:
     """The operator bans by API key; the sender is told."""
-    alice, bob = person(observer, "alice"), person(observer, "bob")
-    admin = httpx.Client(base_url=observer.api_url, headers={"Authorization": f"Bearer {observer.api_key}"})
-    with connected(alice, bob), admin as api:
+    alice, bob = observer.person("alice"), observer.person("bob")
+    with connected(alice, bob), observer.api() as api:
         assert api.put("/v1/bans/alice", json={"reason": "spam"}).is_success
         alice.send("bob", "banned")
         assert "spam" in alice.wait_for_refusal("banned")["reason"]
@@ -129,7 +117,7 @@ def test_a_sender_over_the_rate_limit_is_refused_with_a_time_to_wait(broker: Run
         "OBSERVER_POLICIES__RATE_LIMIT__REFILL_PER_S": "0.01",
     }
     with running_observer(broker, tmp_path, **limit) as observer:
-        alice, bob = person(observer, "alice"), person(observer, "bob")
+        alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob):
             for text in ("1", "2", "3"):
                 alice.send("bob", text)

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.test_faults import busy
 from tests.services.cut_line import CutLine
 from tests.services.observer import RunningObserver, running_observer
-from tests.services.people import Person, connected
+from tests.services.people import connected
 from tests.services.ports import free_port
 from tests.services.rabbitmq import RunningBroker
 
@@ -65,7 +65,7 @@ def fill(disk: Path) -> Path:
 def test_a_full_disk_stops_delivery_until_there_is_space(broker: RunningBroker, tmp_path: Path) -> None:
     """What cannot be stored is not shown; the operator sees why; it goes on by itself."""
     with small_disk(tmp_path / "disk", "8m") as disk, running_observer(broker, disk) as observer:
-        alice, bob = (Person(observer.issue(user), observer.mqtt_port) for user in ("alice", "bob"))
+        alice, bob = (observer.person(user) for user in ("alice", "bob"))
         with connected(alice, bob):
             filler = fill(disk)
             for number in range(50):

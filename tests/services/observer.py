@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from observer.settings import Settings
 from observer.settings_load import load_settings
 from observer.tokens.base import IssuedToken, Profile
 from observer.tokens.wiring import build_tokens
+from tests.services.people import Person
 from tests.services.ports import free_port
 from tests.services.rabbitmq import RunningBroker
 
@@ -64,6 +66,15 @@ class RunningObserver:
     def issue(self, user: str, *, app: str = APP, profile: Profile = Profile.STANDARD) -> IssuedToken:
         """A broker token for one user."""
         return build_tokens(self.settings)[0].issue(app, user, profile=profile)
+
+    def person(self, user: str, **options: Any) -> Person:
+        """Somebody who chats here, not connected yet; `options` as Person takes them."""
+        return Person(self.issue(user), self.mqtt_port, **options)
+
+    def api(self, user: str | None = None) -> httpx.Client:
+        """Its HTTP API for a user, with his broker token; without one for the administrator."""
+        credential = self.api_key if user is None else self.issue(user).token
+        return httpx.Client(base_url=self.api_url, headers={"Authorization": f"Bearer {credential}"}, timeout=20)
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -122,8 +133,8 @@ class RunningObserver:
 
     def metrics(self) -> str:
         """The page /metrics."""
-        key = {"Authorization": f"Bearer {self.api_key}"}
-        return httpx.get(f"{self.api_url}/metrics", headers=key, timeout=5).raise_for_status().text
+        with self.api() as api:
+            return api.get("/metrics").raise_for_status().text
 
     def metric(self, name: str, **labels: str) -> float:
         """One sample of /metrics."""

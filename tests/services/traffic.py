@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-import httpx
-
 from tests.services.observer import RunningObserver
 from tests.services.people import Person
 
@@ -94,7 +92,7 @@ def stored_texts(observer: RunningObserver, owner: str, peer: str) -> list[str]:
     """The whole history of a conversation, oldest first, as the HTTP API tells it."""
     texts: list[str] = []
     cursor: dict[str, str] = {}
-    with httpx.Client(base_url=observer.api_url, headers={"Authorization": f"Bearer {observer.api_key}"}) as client:
+    with observer.api() as client:
         while True:
             params = {"user": owner, "limit": "200", **cursor}
             page = client.get(f"/v1/conversations/{peer}/messages", params=params).raise_for_status().json()
