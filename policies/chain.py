@@ -33,8 +33,8 @@ class PolicyChain:
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.names: tuple[str, ...] = tuple(policy.name for policy in policies)
         self.needs: frozenset[Fact] = frozenset().union(*(policy.needs for policy in policies))
-        self._on_submit = [(p.name, p.on_submit) for p in policies if type(p).on_submit is not Policy.on_submit]
-        self._on_deliver = [(p.name, p.on_deliver) for p in policies if type(p).on_deliver is not Policy.on_deliver]
+        self._on_submit = [(p.name, p.on_submit) for p in policies if not _is(p.on_submit, Policy.on_submit)]
+        self._on_deliver = [(p.name, p.on_deliver) for p in policies if not _is(p.on_deliver, Policy.on_deliver)]
 
     def on_submit(self, submission: Submission, facts: Facts) -> Judgement:
         """Judge a message as such, once. Raises PolicyFailed."""
@@ -51,6 +51,11 @@ class PolicyChain:
             if verdict is not ALLOW and not isinstance(verdict, Allow):
                 return Judgement(verdict, name)
         return ALLOWED
+
+
+def _is(stage: Callable[..., Verdict], default: Callable[..., Verdict]) -> bool:
+    """Whether a policy's stage is the one that it inherits; a policy may also set it on itself alone."""
+    return getattr(stage, "__func__", None) is default
 
 
 def _ask(name: str, judge: Callable[..., Verdict], *what: object) -> Verdict:

@@ -50,7 +50,8 @@ class Trips:
         return await arrival
 
     async def close(self) -> None:
-        """Cut off what is under way; the broker will deliver it again."""
+        """Cut off what is under way, and let nothing more set out; the broker will deliver it again."""
+        self._waiting.clear()
         for trip in self._under_way:
             trip.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)

@@ -232,3 +232,16 @@ async def test_a_copy_that_is_refused_before_is_tried_again_later(world: World) 
     assert [outcome for _, outcome in world.queues[1].settled] == [Outcome.DONE]
     assert [outcome for _, outcome in world.queues[2].settled] == [Outcome.RETRY, Outcome.DONE]
     assert len(world.publisher.batches) == 2
+
+
+async def test_nothing_sets_out_when_all_is_cut_off(world: World) -> None:
+    """A shutdown that takes too long: publishers and store are closed next."""
+    tasks = [await start_blocker(world), *await handed_in(world, world.batch(1, "waits"))]
+    await world.trips.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    world.publisher.may_go.set()
+    await world.carry(world.batch(2, "later"))  # behind whatever else is under way
+    assert world.store.saves == [["first"], ["later"]]

@@ -69,6 +69,14 @@ def test_the_first_verdict_against_a_message_wins_and_the_rest_is_not_asked(verd
     assert later.asked == 0
 
 
+@pytest.mark.parametrize("stage", ["on_submit", "on_deliver"])
+def test_a_policy_that_sets_a_stage_on_itself_alone_is_asked_too(stage: str) -> None:
+    """A third party may wrap a function so; it must not be taken for one that has nothing to say."""
+    policy = Policy()
+    setattr(policy, stage, lambda *_: Drop("why"))
+    assert Judgement(Drop("why")) in both_stages(PolicyChain([policy]))
+
+
 @pytest.mark.parametrize("error", [KeyError("text"), ValueError(), RecursionError(), AssertionError()], ids=repr)
 def test_a_policy_that_raises_fails_the_judgement_and_is_named(error: Exception) -> None:
     chain = PolicyChain([Saying("broken", error), Saying("content", ALLOW)])
