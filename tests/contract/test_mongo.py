@@ -1,7 +1,7 @@
 """What is special about MongoDB: it goes away and comes back, other writers are there, its indexes can be missing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,28 +13,26 @@ from observer.message import Message
 from observer.store.base import Query, Store
 from observer.store.mongo import MongoStore
 from policies.base import Relation
-from tests.contract.door import Door
 from tests.contract.messages import APP, make_message, offsets
+from tests.services.cut_line import CutLine
 
 pytestmark = pytest.mark.mongo
 
 
 @pytest.fixture
-async def door(mongo_url: str) -> AsyncIterator[Door]:
-    """The door before the server, open."""
+def line(mongo_url: str) -> Iterator[CutLine]:
+    """A line to the server that can be cut."""
     port = urlsplit(mongo_url).port
     assert port is not None
-    made = Door(port)
-    await made.open()
-    yield made
-    await made.shut()
+    with CutLine(port) as line:
+        yield line
 
 
-def through(door: Door, mongo_url: str) -> str:
-    """The URL of the same database through the door."""
+def over(line: CutLine, mongo_url: str) -> str:
+    """The URL of the same database over this line."""
     parts = urlsplit(mongo_url)
     login = parts.netloc.rpartition("@")[0]
-    netloc = f"{login}@127.0.0.1:{door.port}" if login else f"127.0.0.1:{door.port}"
+    netloc = f"{login}@127.0.0.1:{line.port}" if login else f"127.0.0.1:{line.port}"
     return urlunsplit(parts._replace(netloc=netloc))
 
 
@@ -48,26 +46,26 @@ async def store(mongo_url: str) -> AsyncIterator[MongoStore]:
 
 
 async def test_a_server_that_goes_away_is_unavailable_and_used_again_once_it_is_back(
-    door: Door, mongo_url: str
+    line: CutLine, mongo_url: str
 ) -> None:
-    store = MongoStore(through(door, mongo_url), timeout_s=1.0)
+    store = MongoStore(over(line, mongo_url), timeout_s=1.0)
     await store.open()
     await store.save([make_message(offset=0)], [])
-    await door.shut()
+    line.go_down()
     for attempt in (store.ping(), store.save([make_message(offset=1)], []), store.look_up(Query(message_ids=["x"]))):
         with pytest.raises(StoreUnavailable):
             await attempt
-    await door.open()
+    line.come_up()
     await store.save([make_message(offset=1)], [])
     assert offsets((await store.timeline(APP, "bob", {}, 9)).messages) == [0, 1]
     await store.close()
 
 
 async def test_a_line_that_is_cut_while_saving_leaves_nothing_half_once_the_save_is_repeated(
-    door: Door, mongo_url: str, store: MongoStore
+    line: CutLine, mongo_url: str, store: MongoStore
 ) -> None:
     """Wherever the cut falls, and whether or not the caller heard of it: message, timeline, conversation, contact."""
-    victim = MongoStore(through(door, mongo_url), timeout_s=5.0)
+    victim = MongoStore(over(line, mongo_url), timeout_s=5.0)
     await victim.open()
     batches = [[make_message(f"u{n % 7}", "bob", offset=first + n) for n in range(25)] for first in range(0, 500, 25)]
 
@@ -79,8 +77,7 @@ async def test_a_line_that_is_cut_while_saving_leaves_nothing_half_once_the_save
     for count in (50, 150, 300):
         while (await store.shard_position(0)).next_offset < count:  # noqa: ASYNC110  the condition is in a database
             await asyncio.sleep(0)
-        await door.shut()
-        await door.open()
+        line.cut()
     await writing
     everything = [message for batch in batches for message in batch]
     assert (await store.timeline(APP, "bob", {}, 1000)).messages == tuple(everything)
