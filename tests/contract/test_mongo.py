@@ -79,6 +79,7 @@ async def test_a_line_that_is_cut_while_saving_leaves_nothing_half_once_the_save
             await asyncio.sleep(0)
         line.cut()
     await writing
+    assert line.cuts >= 3
     everything = [message for batch in batches for message in batch]
     assert (await store.timeline(APP, "bob", {}, 1000)).messages == tuple(everything)
     for row in await store.conversations(APP, "bob", before=None, limit=10):
