@@ -27,6 +27,7 @@ from observer.api.limits import ADDRESS_FACTOR, MAX_KEYS
 from observer.api.openapi import describe
 from observer.api.problems import install_handlers
 from observer.api.services import ApiOptions, Clock, Health, Services
+from observer.api.turns import Turns
 from observer.broker.base import Publisher
 from observer.store.base import Store
 from observer.token_buckets import TokenBuckets
@@ -106,7 +107,7 @@ def _layers(options: ApiOptions, clock: Clock) -> list[Middleware]:
         addresses=_buckets(options, factor=ADDRESS_FACTOR),
         clock=clock,
     )
-    return [*_cors(options), Middleware(Boundary), intake]
+    return [*_cors(options), Middleware(Boundary), intake, Middleware(Turns)]
 
 
 def _buckets(options: ApiOptions, *, factor: int = 1) -> TokenBuckets:

@@ -11,7 +11,7 @@ from observer.api.problems import KINDS, MEDIA_TYPE
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 _EVERYWHERE = ("rate_limited", "internal_error")
-_OF_CALLER = ("invalid_credential", "not_authenticated", "invalid_request", "invalid_id", "store_unavailable")
+_OF_CALLER = ("invalid_credential", "not_authenticated", "invalid_request", "invalid_id", "store_unavailable", "busy")
 _OF_USER = ("not_allowed", "banned")
 _OF_BODY = ("invalid_json", "body_too_slow", "too_large", "unsupported_media_type", "invalid_payload")
 _REFERENCE = {"$ref": "#/components/schemas/ProblemDetail"}

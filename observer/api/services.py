@@ -56,7 +56,8 @@ class Services:
     callers: TokenBuckets
 
 
-def _services(request: Request) -> Services:
+# Async, though it awaits nothing: FastAPI would send a plain function to a thread and back, at every request.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
