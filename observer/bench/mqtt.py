@@ -164,7 +164,10 @@ async def _log_in(client: MqttClient, login: Login, inbox_qos: int) -> None:
     hello = packets.connect(login.client_id, login.username, login.password, keepalive_s=KEEPALIVE_S)
     code = (await client.ask(hello))[1]
     if code:
-        raise Refused(f"the broker refused client {login.client_id!r} with CONNACK code {code}")
+        raise Refused(
+            f"the broker refused client {login.client_id!r} with CONNACK code {code}; if "
+            "it does not know the key that signed the token, name the settings of its set-up with --config"
+        )
     granted = (await client.ask(packets.subscribe(1, login.subscribe, inbox_qos)))[2]
     if granted == packets.REFUSED_SUBSCRIPTION:
         raise Refused(f"the broker refused client {login.client_id!r} the subscription {login.subscribe!r}")

@@ -52,7 +52,9 @@ def api_access(api_url: str, api_key: str, user: str, device: str, mqtt_url: str
 
 def _ask(url: str, api_key: str, body: dict[str, str]) -> dict[str, Any]:
     try:
-        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {api_key}"}, timeout=TIMEOUT_S)
+        answer = httpx.post(
+            url, json=body, headers={b"Authorization": b"Bearer " + api_key.encode()}, timeout=TIMEOUT_S
+        )
         told: dict[str, Any] = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise Unavailable(f"no answer from {url}: {error}. Is the observer running?") from error

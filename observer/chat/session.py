@@ -52,10 +52,15 @@ class Session:
         self._client.loop_start()
         if not self._wait(lambda: self._is_caught_up or self._refusal is not None, CONNECT_TIMEOUT_S):
             self._client.loop_stop()
-            raise BrokerUnavailable(f"the broker at {host}:{port} took the connection and does not answer")
+            raise BrokerUnavailable(
+                f"the broker at {host}:{port} took the connection and does not answer. Is it an MQTT port?"
+            )
         if self._refusal is not None:
             self._client.loop_stop()
-            raise Refused(f"the broker at {host}:{port} does not let {self._talk.user} in: {self._refusal}")
+            raise Refused(
+                f"the broker at {host}:{port} does not let {self._talk.user} in: {self._refusal}. "
+                "If it does not know the key that signed the token, name the settings of its set-up with --config"
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,7 +147,7 @@ class Session:
         """Say how many messages are new since last time."""
         read = sum(1 for one in piece.messages if (one["timestamp"], one["message_id"]) <= piece.read_up_to)
         if piece.messages:
-            self._screen.note(f"{read} earlier messages, {len(piece.messages) - read} new since last time")
+            self._screen.note(f"earlier messages: {read}, new since last time: {len(piece.messages) - read}")
 
     def _try_history(self, use: Callable[[History], None]) -> None:
         """The chat goes on without the API; only what was missed is missing then."""

@@ -4,6 +4,7 @@ Exit status: 0 done · 1 failed or refused · 2 configuration or usage · 3 a se
 """
 
 import importlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from observer.cli.context import Context
-from observer.errors import ConfigError, ObserverError, Unavailable
+from observer.errors import ConfigError, InvalidTopic, ObserverError, Unavailable
 from observer.redaction import MAX_EXCEPTION_LENGTH, mask_text
 
 COMMANDS: Mapping[str, str] = {
@@ -50,7 +51,7 @@ def failure(error: ObserverError) -> Failed:
     """`error` with the exit status that stands for it, and without secrets."""
     text = mask_text(str(error), max_length=MAX_EXCEPTION_LENGTH)
     match error:
-        case ConfigError():
+        case ConfigError() | InvalidTopic():  # on the command line, only who called it can have named a wrong id
             return Misconfigured(text)
         case Unavailable():
             return ServiceAway(text)
@@ -102,6 +103,10 @@ class LazyGroup(click.Group):
 def main(ctx: click.Context, config_file: Path | None) -> None:
     """Self-hosted one-to-one chat over MQTT: RabbitMQ in front, policies and storage behind.
 
-    Begin with `observer setup`, then `observer doctor`, then `observer run`.
+    \b
+    Try it:      observer run --local
+    Deploy it:   observer setup, start RabbitMQ on what that wrote (docs/operations.md),
+                 observer doctor, observer --config var/observer.toml run
     """
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what a library says, a command says in its own words
     ctx.obj = Context(config_file)

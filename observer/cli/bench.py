@@ -16,6 +16,7 @@ from observer.bench.ramp import Limits
 from observer.bench.report import Report, advice, as_text
 from observer.bench.routes import MIN_PAYLOAD_BYTES
 from observer.bench.run import BenchOptions, best, find_maximum, measure
+from observer.cli import address
 from observer.cli.context import Context
 from observer.settings import Settings
 
@@ -80,8 +81,14 @@ _QOS = click.IntRange(0, 1)
     help="Seconds without any news after which what is still missing counts as lost.",
 )
 @click.option("--app", default="bench", show_default=True, help="App id of the users.")
-@click.option("--mqtt-url", help="MQTT endpoint.  [default: public.mqtt_url]")
-@click.option("--api-url", "api_urls", multiple=True, help="HTTP API of each observer.  [default: public.api_url]")
+@click.option("--mqtt-url", type=address.mqtt_url, help="MQTT endpoint.  [default: public.mqtt_url]")
+@click.option(
+    "--api-url",
+    "api_urls",
+    type=address.api_url,
+    multiple=True,
+    help="HTTP API of each observer.  [default: public.api_url]",
+)
 @click.option(
     "--observer-pid", "observer_pids", multiple=True, type=int, help="Processes whose CPU time is the observer's."
 )

@@ -11,6 +11,7 @@ from observer.chat.access import Access, api_access, local_access
 from observer.chat.screen import Screen
 from observer.chat.session import Session
 from observer.chat.talk import Talk
+from observer.cli import address
 from observer.cli.context import Context
 from observer.errors import BrokerUnavailable, Refused
 from observer.settings import Settings
@@ -37,10 +38,18 @@ class _TimeIsUp(Exception):
     help="Seconds to wait at the end for what was sent to be accepted.",
 )
 @click.option(
-    "--mqtt-url", envvar="INBOX_MQTT_URL", show_envvar=True, help="Where the broker is.  [default: public.mqtt_url]"
+    "--mqtt-url",
+    type=address.mqtt_url,
+    envvar="INBOX_MQTT_URL",
+    show_envvar=True,
+    help="Where the broker is.  [default: public.mqtt_url]",
 )
 @click.option(
-    "--api-url", envvar="INBOX_API_URL", show_envvar=True, help="Where the HTTP API is.  [default: public.api_url]"
+    "--api-url",
+    type=address.api_url,
+    envvar="INBOX_API_URL",
+    show_envvar=True,
+    help="Where the HTTP API is.  [default: public.api_url]",
 )
 @click.option(
     "--api-key",
@@ -84,9 +93,11 @@ def chat(
         _converse(session, screen, seconds)
         is_accepted = session.wait_until_accepted(wait_s)
     if not is_accepted:
-        raise BrokerUnavailable(f"{len(talk.pending)} messages were not accepted within {wait_s:g} s")
+        raise BrokerUnavailable(
+            f"messages not accepted within {wait_s:g} s: {len(talk.pending)}. `observer doctor` looks for the reason"
+        )
     if talk.refused and not screen.is_interactive:
-        raise Refused(f"{talk.refused} messages were refused")
+        raise Refused(f"messages refused: {talk.refused}")
 
 
 def _converse(session: Session, screen: Screen, seconds: float | None) -> None:

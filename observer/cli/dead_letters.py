@@ -43,7 +43,7 @@ def list_(context: Context, *, limit: int) -> None:
         click.echo(_COLUMNS.format("ID", "AGE", "BYTES", "TRIES", "REASON", "TOPIC"))
     for letter in letters:
         click.echo(_row(letter, now_ms=time.time() * 1000))
-    click.echo(f"{count} dead letters" + (f", {len(letters)} of them listed" if len(letters) < count else ""), err=True)
+    click.echo(f"dead letters: {count}" + (f", listed: {len(letters)}" if len(letters) < count else ""), err=True)
 
 
 @dead_letters.command()
@@ -72,6 +72,7 @@ def replay(context: Context, ids: tuple[str, ...], *, is_all: bool, limit: int) 
     A message leaves the dead letters only when the broker has it back in its shard. One that had been stored after all
     is not stored again. Mend the cause first, or it comes back here.
     """
+    _check_choice(ids, is_all=is_all)
     asyncio.run(_act(context.settings.broker, ids, DeadLetters.replay, "replayed", is_all=is_all, limit=limit))
 
 
@@ -83,7 +84,8 @@ def replay(context: Context, ids: tuple[str, ...], *, is_all: bool, limit: int) 
 @click.pass_obj
 def drop(context: Context, ids: tuple[str, ...], *, is_all: bool, yes: bool, limit: int) -> None:
     """Throw dead letters away for good."""
-    what = "all dead letters" if is_all else f"{len(ids)} dead letters"
+    _check_choice(ids, is_all=is_all)
+    what = "all dead letters" if is_all else " ".join(ids)
     if not yes:
         click.confirm(f"Throw {what} away? They cannot be brought back.", abort=True)
     asyncio.run(_act(context.settings.broker, ids, DeadLetters.drop, "dropped", is_all=is_all, limit=limit))
@@ -110,14 +112,17 @@ async def _act(
             else:
                 click.echo(f"{letter.id} {done}")
     if refused:
-        raise Refused(f"{refused} dead letters stay where they are")
+        raise Refused(f"dead letters that stay where they are: {refused}")
+
+
+def _check_choice(ids: Sequence[str], *, is_all: bool) -> None:
+    if bool(ids) == is_all:
+        raise click.UsageError("name the ids that `observer dead-letters list` shows, or --all, and not both")
 
 
 def _chosen(letters: Sequence[DeadLetter], ids: Sequence[str], *, is_all: bool) -> Sequence[DeadLetter]:
     if is_all:
         return letters
-    if not ids:
-        raise click.UsageError("name the ids that `observer dead-letters list` shows, or --all")
     if unknown := set(ids) - {letter.id for letter in letters}:
         raise Refused(f"no dead letter {', '.join(sorted(unknown))} among the {len(letters)} looked at")
     return [letter for letter in letters if letter.id in ids]

@@ -1,17 +1,20 @@
 """`observer setup`: keys, certificates and the broker's configuration."""
 
 import os
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
 import click
 
+from observer import topics
 from observer.cli.context import Context
-from observer.local.programs import find_programs
+from observer.local.programs import SUPPORTED_SINCE, find_programs
 from observer.setup.broker_files import LOOPBACK, BrokerPorts
 from observer.setup.set_up import Places, SetUpOptions, chat21_key, set_up
 
 NEWEST_SERIES = (4, 3)
+_SERVER_NAME = re.compile(r"[A-Za-z0-9.:*-]+", re.ASCII)
 
 
 @click.command()
@@ -55,6 +58,7 @@ def setup(
     What is there already is kept: call it again after an update, or with other options.
     """
     settings = context.settings
+    check_names(app, server_names)
     places = set_up(
         SetUpOptions(
             directory=directory,
@@ -82,7 +86,18 @@ def parse_version(text: str | None) -> tuple[int, int]:
     major, _, minor = text.partition(".")
     if not major.isdecimal() or not (minor or "0").split(".")[0].isdecimal():
         raise click.BadParameter(f"{text!r} is not a version such as 3.10 or 4.3", param_hint="--broker-version")
-    return int(major), int((minor or "0").split(".")[0])
+    version = (int(major), int((minor or "0").split(".")[0]))
+    if version < SUPPORTED_SINCE:
+        raise click.BadParameter(f"{text} is too old: 3.10 or newer is needed", param_hint="--broker-version")
+    return version
+
+
+def check_names(app: str, server_names: tuple[str, ...]) -> None:
+    """Raise BadParameter or InvalidTopic for a name that what is written here could not hold."""
+    topics.check_app(app)
+    for name in server_names:
+        if not _SERVER_NAME.fullmatch(name):
+            raise click.BadParameter(f"{name!r} is no host name or address in ASCII", param_hint="--server-name")
 
 
 def parse_ports(choices: tuple[str, ...]) -> BrokerPorts:

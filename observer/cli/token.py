@@ -34,7 +34,7 @@ def token() -> None:
     """
 
 
-@token.command("issue")
+@token.command("issue", short_help="Print a token, and all that a client needs to connect.")
 @click.option("--app", required=True, help="App id: 1 to 32 characters of A-Z a-z 0-9 _ -")
 @click.option("--user", required=True, help="User id: 1 to 64 characters of A-Z a-z 0-9 _ -")
 @click.option("--device", help="Device id, if this client has one. Left out, an unguessable one is made: better.")
@@ -66,7 +66,7 @@ def issue_command(
     click.echo(issued_json(issued, settings.public) if as_json else issued_text(issued, settings.public))
 
 
-@token.command("explain")
+@token.command("explain", short_help="Say what a token allows, and until when.")
 @click.argument("text", metavar="[TOKEN]", required=False)
 @click.pass_obj
 def explain_command(context: Context, text: str | None) -> None:
@@ -86,7 +86,7 @@ def explain_command(context: Context, text: str | None) -> None:
     click.echo(explanation_text(explanation))
 
 
-@token.command("broker-keys")
+@token.command("broker-keys", short_help="Print what makes a running broker trust our keys.")
 @click.pass_obj
 def broker_keys_command(context: Context) -> None:
     """Print the Erlang expression with which a running broker trusts every key that we have, and no others.
@@ -98,7 +98,7 @@ def broker_keys_command(context: Context) -> None:
     click.echo(telling_keys_expression(trusted_keys(context.settings)))
 
 
-@token.command("rotate")
+@token.command("rotate", short_help="Sign new tokens with the next key.")
 @click.option(
     "--rabbitmqctl",
     metavar="COMMAND",
@@ -174,8 +174,8 @@ def evaluate(rabbitmqctl: str, expression: str) -> str:
     except OSError as error:
         raise BrokerUnavailable(f"{rabbitmqctl} can not be run: {error.strerror}") from error
     if done.returncode != 0:
-        last_line = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
-        raise BrokerUnavailable(f"{rabbitmqctl} failed ({done.returncode}): {last_line[:200]}")
+        first_line = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]  # below come general hints
+        raise BrokerUnavailable(f"{rabbitmqctl} failed ({done.returncode}): {first_line[:200]}")
     return done.stdout
 
 

@@ -88,9 +88,8 @@ def judge_topology(topology: Topology, shards: int) -> Iterator[Finding]:
 def _judge_dead_letters(topology: Topology) -> Iterator[Finding]:
     dead = topology.queues.get(names.DEAD_QUEUE)
     if dead is not None and dead.messages:
-        yield warning(
-            "dead letters", f"{dead.messages} messages could not be processed", "look with `observer dead-letters list`"
-        )
+        text = f"messages that could not be processed: {dead.messages}"
+        yield warning("dead letters", text, "look with `observer dead-letters list`")
     elif dead is not None:
         yield ok("dead letters", "none")
 

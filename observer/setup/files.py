@@ -32,7 +32,14 @@ def write_if_changed(path: Path, content: bytes, *, mode: int = OPEN_MODE) -> bo
 
 def _write(path: Path, content: bytes, flag: int, mode: int) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flag, mode), "wb") as file:
-            file.write(content)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except OSError:  # the disk is full: half a file would be taken for a whole one by the next set-up
+            path.unlink()
+            raise
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}. Choose another folder with --dir.") from error
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}. Mend that, or choose another folder with --dir."
+        ) from error

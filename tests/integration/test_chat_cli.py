@@ -84,9 +84,9 @@ def test_what_was_missed_is_shown_and_counted_as_new_once(observer: RunningObser
     chat(observer, "cat", "dan", said="are you there?\n")
     first = chat(observer, "dan", "cat")
     assert "cat: are you there?" in first.stdout
-    assert "0 earlier messages, 1 new" in first.stderr
+    assert "earlier messages: 0, new since last time: 1" in first.stderr
     second = chat(observer, "dan", "cat")
-    assert "1 earlier messages, 0 new" in second.stderr
+    assert "earlier messages: 1, new since last time: 0" in second.stderr
 
 
 def test_a_token_can_come_from_the_api_with_an_api_key(observer: RunningObserver) -> None:
@@ -110,7 +110,7 @@ def test_a_refused_message_is_told_with_its_reason(observer: RunningObserver) ->
     assert finished.returncode == 1
     assert "✗ not sent" in finished.stdout
     assert "eva: fine ✓" in finished.stdout
-    assert "1 messages were refused" in finished.stderr
+    assert "messages refused: 1" in finished.stderr
 
 
 def test_messages_come_in_live_and_cannot_steer_the_terminal(observer: RunningObserver) -> None:
@@ -164,7 +164,7 @@ def test_a_chat_in_which_nothing_is_accepted_ends_with_a_failure(observer: Runni
     finished = chat(observer, "pia", "quin", "--wait", "1", "--api-url", "http://127.0.0.1:1", said="hi\n")
     observer.resume()
     assert finished.returncode == 3
-    assert "1 messages were not accepted within 1 s" in finished.stderr
+    assert "messages not accepted within 1 s: 1" in finished.stderr
 
 
 def test_seconds_keep_the_chat_open_after_the_end_of_the_input(observer: RunningObserver) -> None:

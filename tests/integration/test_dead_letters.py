@@ -164,7 +164,7 @@ def test_a_replayed_message_goes_its_way_and_leaves_the_queue(
         letter_id = row.split()[0]
         assert command(observer, "replay", letter_id).stdout == f"{letter_id} replayed\n"
         bob.wait_for_texts("back again")
-    assert "0 dead letters" in command(observer, "list").stderr
+    assert "dead letters: 0" in command(observer, "list").stderr
 
 
 def test_replaying_what_was_stored_after_all_stores_nothing_new(
@@ -199,7 +199,7 @@ def test_a_topic_that_kills_the_line_ends_here_readable(options: BrokerOptions, 
     assert command(observer, "drop", letter_id, said="n\n").returncode == 1
     assert len(wait_for_dead_letters(observer, 1)) == 1
     assert command(observer, "drop", letter_id, "--yes").returncode == 0
-    assert "0 dead letters" in command(observer, "list").stderr
+    assert "dead letters: 0" in command(observer, "list").stderr
 
 
 def test_an_unknown_id_and_no_id_at_all_are_told(options: BrokerOptions, observer: RunningObserver) -> None:

@@ -57,7 +57,7 @@ def test_an_unknown_command_is_a_mistake_of_usage(runner: CliRunner) -> None:
         (BrokerUnavailable("no broker"), 3),
         (StoreUnavailable("no store"), 3),
         (Refused("no such key"), 1),
-        (InvalidTopic("invalid_id", "not an id"), 1),
+        (InvalidTopic("invalid_id", "not an id"), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
@@ -111,3 +111,10 @@ def test_a_command_file_that_exports_something_else_is_named(monkeypatch: pytest
     monkeypatch.setattr("observer.cli.check_config.check_config", "not a command")
     with pytest.raises(TypeError, match=r"observer/cli/check_config\.py"):
         main.get_command(click.Context(main), "check-config")
+
+
+def test_a_library_does_not_put_its_own_words_before_ours() -> None:
+    program = "import logging; from observer.cli import main\ntry: main(['token', '--help'])\n"
+    program += "except SystemExit: logging.getLogger('aiormq').error('error when creating transport')"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

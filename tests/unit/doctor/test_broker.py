@@ -80,7 +80,7 @@ def test_a_broker_with_more_shards_than_we_read_is_a_failure() -> None:
 
 def test_dead_letters_are_a_warning() -> None:
     level, text = found(with_queue(names.DEAD_QUEUE, QueueState(3, 0)), "dead letters")
-    assert (level, text) == (Level.WARNING, "3 messages could not be processed")
+    assert (level, text) == (Level.WARNING, "messages that could not be processed: 3")
 
 
 def test_shards_without_a_reader_are_a_warning_with_what_waits() -> None:

@@ -1,6 +1,7 @@
 """The whole set-up, and its command."""
 
 import hashlib
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from observer.cli import main
 from observer.errors import ConfigError
 from observer.settings_load import load_settings
+from observer.setup.api_key import ensure_api_key
 from observer.setup.broker_files import BrokerPorts
 from observer.setup.set_up import Places, SetUpOptions, set_up
 from observer.tokens.keys import generate_key, read_ring
@@ -100,3 +102,33 @@ def test_a_wrong_option_is_told(tmp_path: Path, option: str, value: str, told: s
 
     assert result.exit_code == 2
     assert told in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--app", "a b", "app id 'a b'"),
+        ("--server-name", "grün.example", "'grün.example' is no host name"),
+        ("--server-name", "a b", "'a b' is no host name"),
+        ("--broker-version", "3.9", "3.9 is too old"),
+    ],
+)
+def test_what_the_files_could_not_hold_is_refused_before_any_is_made(
+    tmp_path: Path, option: str, value: str, told: str
+) -> None:
+    result = CliRunner().invoke(main, ["setup", "--dir", str(tmp_path / "var"), option, value])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_full_disk_leaves_no_half_written_key(tmp_path: Path) -> None:
+    """The next set-up would take it for a whole one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"api\.key"):
+            ensure_api_key(tmp_path / "api.key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

@@ -68,9 +68,9 @@ def test_a_chat21_token_is_asked_for_by_profile(run: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        (("issue", "--app", "demo", "--user", "a.b"), 1, "user id 'a.b'"),
-        (("issue", "--app", "de mo", "--user", "a"), 1, "app id 'de mo'"),
-        (("issue", "--app", "demo", "--user", "a", "--device", "#"), 1, "device id '#'"),
+        (("issue", "--app", "demo", "--user", "a.b"), 2, "user id 'a.b'"),
+        (("issue", "--app", "de mo", "--user", "a"), 2, "app id 'de mo'"),
+        (("issue", "--app", "demo", "--user", "a", "--device", "#"), 2, "device id '#'"),
         (("issue", "--app", "demo", "--user", "observer"), 1, "observer"),
         (("issue", "--app", "demo"), 2, "--user"),
         (("issue", "--app", "demo", "--user", "a", "--ttl", "59"), 2, "59"),
@@ -146,7 +146,11 @@ def test_a_running_broker_is_given_the_keys_before_and_after(run: Any, folder: P
 
 @pytest.mark.parametrize(
     ("answer", "status", "told"),
-    [("node is down", 69, "failed (69): node is down"), ("{badmatch}", 0, "{badmatch}"), (None, 0, "can not be run")],
+    [
+        ("node is down\nhints", 69, "failed (69): node is down\n"),
+        ("{badmatch}", 0, "{badmatch}"),
+        (None, 0, "can not be run"),
+    ],
 )
 def test_a_broker_that_takes_no_keys_changes_nothing(
     run: Any, folder: Path, tmp_path: Path, answer: str | None, status: int, told: str
