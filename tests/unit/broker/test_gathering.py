@@ -17,10 +17,15 @@ class Below:
         self.batches: list[list[str]] = []
         self.may_answer = asyncio.Event()
         self.error: Exception | None = None
+        self.is_cut_off = False
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
         self.batches.append([one.routing_key for one in publications])
-        await self.may_answer.wait()
+        try:
+            await self.may_answer.wait()
+        except asyncio.CancelledError:
+            self.is_cut_off = True
+            raise
         if self.error is not None:
             raise self.error
         return [index for index, one in enumerate(publications) if one.routing_key.startswith("bad")]
@@ -77,6 +82,7 @@ async def test_closing_gives_up_what_is_on_its_way() -> None:
     publisher = GatheringPublisher(below)
     caller = await started(publisher, "a")
     await publisher.close()
+    assert below.is_cut_off
     assert not caller.done()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
