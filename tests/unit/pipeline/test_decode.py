@@ -85,6 +85,15 @@ def test_a_payload_that_is_no_message_is_answered_to_its_sender(body: bytes, cod
     assert len(answer.reason) < 200
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a":' * (MAX_DEPTH - 1) + b"{}" + b"}" * (MAX_DEPTH - 1), b'{"a":[' + b"[]," * 2 * MAX_DEPTH + b"[]]}"],
+    ids=["as deep as may be", "many side by side"],
+)
+def test_many_brackets_are_no_depth_of_their_own(body: bytes) -> None:
+    assert isinstance(decode(make_incoming(body)), Submission)
+
+
 def test_the_size_limit_is_a_parameter_and_counts_bytes() -> None:
     assert isinstance(decode(make_incoming(b'{"a":1}'), max_bytes=7), Submission)
     assert isinstance(decode(make_incoming(b'{"a":1}'), max_bytes=6), Refused)

@@ -10,6 +10,7 @@ from observer.message import Message, Submission
 from observer.pipeline.look_up import REPEATS_WITHIN_MS, Asked, look_up
 from observer.pipeline.rates import RateLedger
 from observer.store.sqlite import SqliteStore
+from policies.base import Fact
 
 LAST_MS = 1_000_000
 """When the last writer stored his last message."""
@@ -66,3 +67,15 @@ async def test_what_the_broker_delivers_for_the_first_time_repeats_nothing(store
 async def test_a_text_sent_twice_and_stored_once_is_stored_again(store: SqliteStore) -> None:
     await store.save([stored(0, LAST_MS)], [])
     assert await repeats(store, OK, replace(OK, message_id="another id by chance")) == ["message 0", None]
+
+
+async def test_a_sender_is_charged_where_a_policy_reads_it_and_for_what_is_not_stored_yet(store: SqliteStore) -> None:
+    """What was stored was charged when it was judged; it comes again for its copies."""
+    await store.save([stored(0, LAST_MS)], [])
+    asked = [Asked(0, [replace(OK, message_id=name) for name in ("message 0", "new", "newer")], LAST_MS)]
+    ledger = RateLedger(1, 0.001)
+    unread = await look_up(store, ledger, asked, needs=frozenset(), now_ms=LAST_MS)
+    read = await look_up(store, ledger, asked, needs=frozenset({Fact.RATE}), now_ms=LAST_MS)
+
+    assert unread.allowances == {}
+    assert {name: allowance.is_allowed for name, allowance in read.allowances.items()} == {"new": True, "newer": False}
