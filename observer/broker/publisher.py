@@ -16,7 +16,7 @@ from observer.broker.publishing_line import PublishingLine
 from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
-RETRY_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
+NACK_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 """Waits between the tries of a publication that the broker refused; after them the caller gives up its place.
 
 A broker that shuts down or starts refuses for longer than one bad subscriber does."""
@@ -58,7 +58,7 @@ class ConfirmingPublisher:
             return ()
         async with self._turn:
             waiting = list(range(len(publications)))
-            for delay_s in (*RETRY_DELAYS_S, None):
+            for delay_s in (*NACK_DELAYS_S, None):
                 refused = await self._publish_once(exchange, [publications[index] for index in waiting], headers)
                 refused = [waiting[index] for index in refused]
                 if not refused or delay_s is None:
