@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +46,12 @@ async def test_an_empty_shard_begins_at_zero(store: Store) -> None:
     assert await store.shard_position(3) == ShardPosition(0, 0)
     assert await store.shard_position(4) == ShardPosition(8, NOW_MS + 7)
     assert await store.shard_position(5) == ShardPosition(0, 0)
+
+
+@pytest.mark.parametrize("taken", [[0], range(16), range(17), range(257), [20], [0, 1, 300], [3, 4095, 70_000]])
+async def test_a_writer_goes_on_behind_the_last_offset_whatever_is_left_out(store: Store, taken: Sequence[int]) -> None:
+    await store.save([make_message(shard=2, offset=number) for number in taken] + [make_message(shard=3)], [])
+    assert (await store.shard_position(2)).next_offset == taken[-1] + 1
 
 
 async def test_saving_the_same_batch_again_changes_nothing(store: Store) -> None:
