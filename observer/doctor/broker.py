@@ -100,6 +100,6 @@ def _judge_consumers(topology: Topology, shards: int) -> Iterator[Finding]:
     waiting, idle = sum(state.messages for state in found), sum(state.consumers == 0 for state in found)
     if idle:
         text = f"{idle} of {len(found)} shards are read by nobody, and {waiting} messages wait"
-        yield warning("shards", text, "start the observer: `observer run`")
+        yield warning("shards", text, "start the observer: `observer run` with the same --config")
     elif found:
         yield ok("shards", f"all are read, and {waiting} messages wait or are in hand")

@@ -19,8 +19,10 @@ from observer.settings import ApiSettings
 TIMEOUT_S = 10.0  # RabbitMQ 4 answers a refused CONNECT after three seconds
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _TLS_SCHEMES = ("mqtts", "wss")
-# CONNECT of MQTT 3.1.1: clean session, no user name, an empty client id, which the broker fills in
-_MQTT_CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"
+# CONNECT of MQTT 3.1.1: clean session, an empty client id, which the broker fills in; no user name, and the user whom
+# RabbitMQ makes at its first start if that was without our definitions
+_MQTT_NOBODY = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"
+_MQTT_GUEST = b"\x10\x1a\x00\x04MQTT\x04\xc2\x00\x0a\x00\x00\x00\x05guest\x00\x05guest"
 _CONNACK = 0x20
 _ELSEWHERE = "correct it, or leave it if only clients can reach it from where they are"
 
@@ -28,16 +30,20 @@ _ELSEWHERE = "correct it, or leave it if only clients can reach it from where th
 async def check_mqtt(url: str, ca_file: Path) -> Finding:
     """Whether an MQTT broker answers, and turns away who brings no token."""
     check = "MQTT"
-    try:
-        async with _opened(urlsplit(url), ca_file) as (reader, writer):
-            writer.write(_MQTT_CONNECT)
-            answer = await reader.read(4)
-    except (OSError, TimeoutError) as error:
-        return _unreachable(check, f"public.mqtt_url = {url}", error)
-    if len(answer) < 4 or answer[0] != _CONNACK:
-        return failed(check, f"{url} does not speak MQTT", "correct public.mqtt_url")
-    if answer[3] == 0:
-        return failed(check, f"{url} lets in who brings no token", "set `mqtt.allow_anonymous = false` on the broker")
+    for packet, remedy in (
+        (_MQTT_NOBODY, "set `mqtt.allow_anonymous = false` on the broker"),
+        (_MQTT_GUEST, "`rabbitmqctl delete_user guest`: everybody knows his password"),
+    ):
+        try:
+            async with _opened(urlsplit(url), ca_file) as (reader, writer):
+                writer.write(packet)
+                answer = await reader.read(4)
+        except (OSError, TimeoutError) as error:
+            return _unreachable(check, f"public.mqtt_url = {url}", error)
+        if len(answer) < 4 or answer[0] != _CONNACK:
+            return failed(check, f"{url} does not speak MQTT", "correct public.mqtt_url")
+        if answer[3] == 0:
+            return failed(check, f"{url} lets in who brings no token", remedy)
     return ok(check, f"{url} answers, and turns away who brings no token")
 
 
@@ -122,7 +128,9 @@ def _free(check: str, host: str, port: int) -> Finding:
             listener.bind((host, port))
         except OSError as error:
             return failed(check, f"cannot listen on {host}:{port}: {error.strerror}", "choose another api.host or port")
-    return warning(check, f"no observer runs at {host}:{port}; the port is free", "start it: `observer run`")
+    return warning(
+        check, f"no observer runs at {host}:{port}; the port is free", "start it: `observer run` with the same --config"
+    )
 
 
 def _reasons(body: bytes) -> str | None:

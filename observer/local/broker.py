@@ -91,9 +91,9 @@ def check_ports(ports: BrokerPorts) -> None:
 
 
 PORT_REMEDIES = {
-    "amqps": "OBSERVER_BROKER__PORT=5673",
-    "mqtt": "OBSERVER_PUBLIC__MQTT_URL=mqtt://127.0.0.1:1884",
-    "websocket": "OBSERVER_PUBLIC__WEBSOCKET_URL=ws://127.0.0.1:15677/ws",
+    "amqps": "OBSERVER_BROKER__PORT=5673 make run",
+    "mqtt": "OBSERVER_PUBLIC__MQTT_URL=mqtt://127.0.0.1:1884 make run",
+    "websocket": "OBSERVER_PUBLIC__WEBSOCKET_URL=ws://127.0.0.1:15677/ws make run",
 }
 OTHER_REMEDY = "`observer run --local` picks a free one when you start it again"
 

@@ -121,7 +121,7 @@ def check_api_port(settings: Settings) -> None:
     if is_taken(settings.api.port, address=settings.api.host):
         raise ConfigError(
             f"port {settings.api.port} (HTTP API) is taken by another program. Stop that program, or choose another "
-            "port: OBSERVER_API__PORT=8081"
+            "port: OBSERVER_API__PORT=8081 make run"
         )
 
 

@@ -97,7 +97,7 @@ def test_before_the_observer_runs_only_that_is_missing(broker: RunningBroker, tm
 
     assert status == 0, findings
     assert levels(findings)["shards"] == "warning"
-    assert "start it: `observer run`" in findings["HTTP API"][0]["remedy"]
+    assert "start it: `observer run` with the same --config" in findings["HTTP API"][0]["remedy"]
 
 
 @pytest.mark.broker

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import uuid
+from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -45,4 +46,5 @@ client.username_pw_set(entry["username"], entry["token"])
 client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
 broker = urlsplit(entry["mqtt_url"])
 client.connect(broker.hostname, broker.port)
-client.loop_forever()
+with suppress(KeyboardInterrupt):
+    client.loop_forever()

@@ -18,15 +18,16 @@ NO_CA = Path("/nonexistent")
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[int]:
-    """A server on loopback that reads once, says `answer` and hangs up; its port."""
+def answering(*answers: bytes) -> Iterator[int]:
+    """A server on loopback that reads once, says an answer and hangs up, for each of `answers`; its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(answer)
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -42,20 +43,23 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize(
-    ("answer", "level", "words"),
+    ("answers", "level", "words"),
     [
-        (b"\x20\x02\x00\x05", Level.OK, "turns away"),
-        (b"\x20\x02\x00\x00", Level.FAILED, "lets in who brings no token"),
-        (b"HTTP/1.1 400", Level.FAILED, "does not speak MQTT"),
-        (b"", Level.FAILED, "does not speak MQTT"),
+        ((b"\x20\x02\x00\x05", b"\x20\x02\x00\x05"), Level.OK, "turns away"),
+        ((b"\x20\x02\x00\x00",), Level.FAILED, "allow_anonymous"),
+        ((b"\x20\x02\x00\x05", b"\x20\x02\x00\x00"), Level.FAILED, "delete_user guest"),
+        ((b"HTTP/1.1 400",), Level.FAILED, "does not speak MQTT"),
+        ((b"",), Level.FAILED, "does not speak MQTT"),
     ],
-    ids=["refused", "anonymous let in", "a web server", "hangs up"],
+    ids=["refused", "anonymous let in", "guest let in", "a web server", "hangs up"],
 )
-async def test_mqtt_must_answer_and_turn_away_who_brings_no_token(answer: bytes, level: Level, words: str) -> None:
-    with answering(answer) as port:
+async def test_mqtt_must_answer_and_turn_away_who_brings_no_token(
+    answers: tuple[bytes, ...], level: Level, words: str
+) -> None:
+    with answering(*answers) as port:
         finding = await check_mqtt(f"mqtt://127.0.0.1:{port}", NO_CA)
     assert finding.level is level
-    assert words in finding.text
+    assert words in finding.text + finding.remedy
 
 
 @pytest.mark.parametrize(
