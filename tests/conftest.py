@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.services.mongo",
     "tests.services.observer",
     "tests.services.compose",
+    "tests.services.logs",
 ]

@@ -6,7 +6,7 @@ Names and numbers are those of the OASIS standard "MQTT Version 3.1.1", chapters
 from struct import pack, unpack_from
 from typing import NamedTuple
 
-CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13
+CONNACK, PUBLISH, PUBACK, SUBACK = 2, 3, 4, 9
 PINGREQ_PACKET = b"\xc0\x00"
 DISCONNECT_PACKET = b"\xe0\x00"
 REFUSED_SUBSCRIPTION = 0x80

@@ -202,7 +202,7 @@ async def test_a_packet_beyond_the_limit_ends_the_connection(
     assert sum((await depths(channel, broker)).values()) == is_taken
 
 
-async def test_a_connect_packet_beyond_the_limit_is_not_read(broker: RunningBroker, user: str) -> None:
+async def test_a_connect_packet_beyond_the_limit_is_not_read(broker: RunningBroker) -> None:
     """Nobody fills the broker's memory before he has logged in."""
     needs_packet_limits(broker)
     with socket.create_connection(("127.0.0.1", broker.mqtt_port), timeout=WAIT_S) as line:

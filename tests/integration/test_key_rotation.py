@@ -71,9 +71,7 @@ def test_nothing_is_rotated_unless_the_broker_names_the_next_key(folder: Path, t
     assert [key.kid for key in read_ring(folder)] == [key.kid for key in before]
 
 
-def test_an_answer_for_the_keys_before_does_not_do_for_the_next_rotation(
-    broker: RunningBroker, folder: Path, token: Token
-) -> None:
+def test_an_answer_for_the_keys_before_does_not_do_for_the_next_rotation(broker: RunningBroker, token: Token) -> None:
     answer = broker.rabbitmqctl("eval", token("broker-keys").stdout)
     assert token("rotate", "--broker-knows", "-", said=answer).exit_code == 0
     assert token("rotate", "--broker-knows", "-", said=answer).exit_code == 1

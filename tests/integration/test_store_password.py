@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from click.testing import CliRunner
 from observer.cli import main
 from observer.doctor.store import check_store
 from observer.errors import ObserverError
-from observer.logs import OWN_LOGGER, configure_logging
+from observer.logs import configure_logging
 from observer.settings import StoreSettings
 from observer.settings_load import load_settings
 from observer.store import open_store
@@ -134,20 +133,7 @@ Exit = Callable[[str], Awaitable[str]]
 EXITS: tuple[Exit, ...] = (store_exit, log_exit, doctor_exit, settings_exit, check_config_exit)
 
 
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """What `configure_logging` changes is the process's; the next test gets it back as it was."""
-    root, own = logging.getLogger(), logging.getLogger(OWN_LOGGER)
-    handlers, level, own_level = root.handlers, root.level, own.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    own.setLevel(own_level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("pymongo_may_leave_sockets")
+@pytest.mark.usefixtures("pymongo_may_leave_sockets", "restored_logging")
 @pytest.mark.parametrize("url", URLS.values(), ids=URLS.keys())
 @pytest.mark.parametrize("exit_", EXITS, ids=lambda exit_: exit_.__name__)
 async def test_no_password_is_printed(

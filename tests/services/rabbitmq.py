@@ -110,11 +110,6 @@ class RunningBroker:
         """The management HTTP API."""
         return self.ports.management
 
-    @property
-    def prometheus_port(self) -> int:
-        """The broker's metrics."""
-        return self.ports.prometheus
-
     def rabbitmqctl(self, *arguments: str) -> str:
         """Run rabbitmqctl (two seconds) and return what it prints."""
         return self.node.ctl(*arguments)

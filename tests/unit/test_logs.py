@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,9 @@ from typing import Any
 import pytest
 import structlog
 
-from observer.logs import FOREIGN_EVENT, OWN_LOGGER, configure_logging
+from observer.logs import FOREIGN_EVENT, configure_logging
 
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """What `configure_logging` changes is the process's; the next test gets it back as it was."""
-    root, own = logging.getLogger(), logging.getLogger(OWN_LOGGER)
-    before = (root.handlers, root.level, own.level)
-    yield
-    root.handlers, _, _ = before
-    root.setLevel(before[1])
-    own.setLevel(before[2])
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

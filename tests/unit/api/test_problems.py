@@ -155,7 +155,7 @@ async def test_too_many_requests_of_one_address_without_any_credential(world_wit
         assert (await world.call("GET", probe)).status_code == 200, "probes are never refused"
 
 
-async def test_a_store_that_does_not_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_does_not_answer(world: World) -> None:
     await world.store.close()
     answer = await world.call("GET", "/v1/sync", as_user="alice")
     check_problem(answer, 503, "store_unavailable")

@@ -64,7 +64,7 @@ def test_a_certificate_for_another_broker_user_is_found(tmp_path: Path, settings
     assert "'observer'" in finding.text
 
 
-def test_a_file_that_is_no_certificate_is_found(tmp_path: Path, settings: BrokerSettings) -> None:
+def test_a_file_that_is_no_certificate_is_found(settings: BrokerSettings) -> None:
     settings.ca_file.write_text("hello")
     finding = found(settings)["broker authority"]
     assert (finding.level, finding.text) == (Level.FAILED, f"{settings.ca_file} is not a certificate in PEM")
