@@ -1,8 +1,8 @@
 """Logs: structlog to standard error, JSON or pretty, with what is secret or private taken out on the way.
 
 Modules log with `structlog.get_logger()`: an event of the table in docs/operations.md ("Log events"), ids as keywords.
-Ids are bound with `structlog.contextvars`: shard, app_id, message_id, sender, peer. `app.py` and the commands call
-`configure_logging` once.
+Bound with `structlog.contextvars`: `shard` in a shard's loop, `request_id` in an HTTP request. `observer run` calls
+`configure_logging`.
 """
 
 import logging
@@ -59,7 +59,7 @@ def _first_processors() -> list[Processor]:
     ]
 
 
-def _name_foreign_event(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
+def _name_foreign_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """A library's free text becomes a value, so that our vocabulary of events stays closed."""
     event["message"] = event["event"]
     event["event"] = FOREIGN_EVENT

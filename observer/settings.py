@@ -1,6 +1,6 @@
 """One tree of settings, each described: `docs/configuration.md` is generated from it.
 
-Read by `app.py` and `cli/` only; everything else is given what it needs. Filled from file and environment by
+What carries messages never sees it: `app.py` gives each part what it needs. Filled from file and environment by
 `settings_load.py`; what must hold between two settings is in `settings_checks.py`.
 """
 
