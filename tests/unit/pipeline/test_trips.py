@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,10 @@ class World:
         self.store = store
         self.publisher = Publisher()
         self.queues = [Queue() for _ in SHARDS]
+        self.metrics = Metrics((), SHARDS)
         self.trips = Trips(
             [self.publisher],
-            Services(
-                store, PolicyChain([]), RateLedger(1, 1), Metrics((), SHARDS), lambda: NOW_MS, dead_letter_after=5
-            ),
+            Services(store, PolicyChain([]), RateLedger(1, 1), self.metrics, lambda: NOW_MS, dead_letter_after=5),
         )
 
     def batch(self, shard: int, *texts: str, limit: int = 10, attempt: int = 1) -> Batch:
@@ -151,6 +151,18 @@ async def test_a_batch_that_waits_grows_up_to_its_limit(world: World) -> None:
     assert world.store.saves[-1] == ["a", "b", "c"]
     assert len(world.queues[1].settled) == 3
     assert len(world.queues[1].waiting) == 1
+
+
+async def test_the_operator_sees_how_large_a_batch_is_how_old_and_what_came_again(world: World) -> None:
+    batch = world.batch(1, "old", "again")
+    old, again = batch.deliveries
+    batch.deliveries = [replace(old, broker_time_ms=NOW_MS - 250), replace(again, is_redelivered=True)]
+    await world.carry(batch)
+
+    value = world.metrics.registry.get_sample_value
+    assert value("observer_batch_size_sum") == 2
+    assert value("observer_shard_lag_seconds", {"shard": "1"}) == 0.25
+    assert value("observer_redeliveries_total") == 1
 
 
 async def test_one_message_that_fails_us_does_not_stop_the_others_of_its_trip(world: World) -> None:
