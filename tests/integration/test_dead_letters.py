@@ -33,19 +33,9 @@ def observer(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 async def options(broker: RunningBroker) -> AsyncIterator[BrokerOptions]:
     """How to reach the broker, with an empty dead-letter queue before and after."""
-    found = BrokerOptions(
-        "127.0.0.1",
-        broker.amqps_port,
-        "",
-        "/",
-        broker.directory / "ca.pem",
-        broker.directory / "observer.pem",
-        broker.directory / "observer.key",
-        heartbeat_s=5,
-    )
-    await empty(found)
-    yield found
-    await empty(found)
+    await empty(broker.options)
+    yield broker.options
+    await empty(broker.options)
 
 
 async def empty(options: BrokerOptions) -> None:

@@ -1,8 +1,9 @@
 """Publishing with confirms, on a real broker."""
 
+from dataclasses import replace
+
 import pytest
 
-from observer.broker.connect import BrokerOptions
 from observer.broker.publisher import ConfirmingPublisher
 from observer.message import Publication
 from observer.topics import client_added
@@ -16,17 +17,7 @@ async def test_a_large_batch_on_a_slow_line_is_not_taken_for_a_dead_one(broker: 
     """13 MB at 4 MB/s: more than a second in all, far less from one confirm to the next."""
     batch = [Publication(client_added("demo", f"user-{number}", "bob"), b"x" * 65_536) for number in range(200)]
     with CutLine(broker.amqps_port) as line:
-        options = BrokerOptions(
-            "127.0.0.1",
-            line.port,
-            "",
-            "/",
-            broker.directory / "ca.pem",
-            broker.directory / "observer.pem",
-            broker.directory / "observer.key",
-            heartbeat_s=5,
-            confirm_timeout_s=1.0,
-        )
+        options = replace(broker.options, port=line.port, confirm_timeout_s=1.0)
         async with ConfirmingPublisher(options, "test", on_nack=lambda _: None, on_reconnect=lambda: None) as publisher:
             await publisher.publish(batch[:1])
             line.slow_down(4_000_000)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pytest
 
+from observer.broker.connect import BrokerOptions
 from observer.local.install import can_install, install_rabbitmq
 from observer.local.node import Node, NodePlan
 from observer.local.ports import free_ports
@@ -109,6 +110,12 @@ class RunningBroker:
     def management_port(self) -> int:
         """The management HTTP API."""
         return self.ports.management
+
+    @property
+    def options(self) -> BrokerOptions:
+        """How the observer reaches it."""
+        ca, certificate, key = (self.directory / name for name in ("ca.pem", "observer.pem", "observer.key"))
+        return BrokerOptions("127.0.0.1", self.amqps_port, "", "/", ca, certificate, key, heartbeat_s=5)
 
     def rabbitmqctl(self, *arguments: str) -> str:
         """Run rabbitmqctl (two seconds) and return what it prints."""
