@@ -189,6 +189,15 @@ async def test_a_shard_that_another_process_took_does_not_stop_the_others(world:
         await tasks[0]
 
 
+async def test_a_shard_that_does_not_wait_any_more_does_not_stop_the_others(world: World) -> None:
+    """As after the time for a shutdown is up."""
+    blocker = await start_blocker(world)
+    gone, good = await handed_in(world, world.batch(1, "gone"), world.batch(2, "good"))
+    gone.cancel()
+    world.publisher.may_go.set()
+    await asyncio.gather(blocker, good)
+
+
 async def test_a_store_that_is_away_is_told_to_all(world: World) -> None:
     """Trying each alone would only keep the others waiting."""
     blocker = await start_blocker(world)
