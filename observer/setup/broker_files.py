@@ -51,6 +51,7 @@ class BrokerPlan:
 
 def write_broker_files(directory: Path, plan: BrokerPlan, *, certificates: Path) -> bool:
     """Write the broker's folder; return whether anything changed. Raises ConfigError."""
+    make_folder(directory)
     make_folder(directory / "keys")
     made = [
         write_if_changed(directory / name, content, mode=_mode(name))

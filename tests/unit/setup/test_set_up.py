@@ -1,6 +1,7 @@
 """The whole set-up, and its command."""
 
 import hashlib
+import os
 import resource
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def places(tmp_path: Path) -> Places:
 
 def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_other_user_of_the_machine_may_change_what_was_made(tmp_path: Path) -> None:
+    """Whatever the shell's umask is: who writes the broker's configuration owns the chat."""
+    usual = os.umask(0)
+    try:
+        set_up(SetUpOptions(directory=tmp_path / "var", broker_directory=tmp_path / "broker", broker_version=(4, 3)))
+    finally:
+        os.umask(usual)
+    assert [path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o022] == []
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path, places: Places) -> None:
