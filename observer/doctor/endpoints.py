@@ -77,7 +77,10 @@ def check_api(settings: ApiSettings) -> tuple[Finding, bool]:
     except ConnectionRefusedError:
         return _free(check, host, port), False
     except (OSError, http.client.HTTPException) as error:
-        return failed(check, f"{host}:{port} is in use by something else: {error}", "choose another api.port"), False
+        remedy = "if that is the observer, restart it; else choose another api.port"
+        return failed(
+            check, f"what listens at {host}:{port} does not answer as the observer does: {error}", remedy
+        ), False
     finally:
         connection.close()
     if answer.status == HTTPStatus.OK:

@@ -135,7 +135,7 @@ def test_a_port_that_is_taken_by_something_else_is_found() -> None:
     with answering(b"SSH-2.0-OpenSSH\r\n") as port:
         finding, is_running = check_api(ApiSettings(port=port))
     assert (finding.level, is_running) == (Level.FAILED, False)
-    assert "in use by something else" in finding.text
+    assert "if that is the observer, restart it" in finding.remedy
 
 
 def test_an_address_that_is_not_this_machines_is_found(closed_port: int) -> None:
