@@ -43,10 +43,10 @@ PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 @dataclass(slots=True)
 class ShardLoop:
-    """Runs one shard while it is this process's. `open_queue(shard, prefetch)` makes a queue to be entered."""
+    """Runs one shard while it is this process's. `open_queue(prefetch)` makes its queue, to be entered."""
 
     shard: int
-    open_queue: Callable[[int, int], AmqpShardQueue]
+    open_queue: Callable[[int], AmqpShardQueue]
     trips: Trips
     publisher: Publisher
     """For what does not travel: probes, and the end of a message that fails."""
@@ -108,7 +108,7 @@ class ShardLoop:
 
     async def _consume(self) -> None:
         prefetch = 1 if self._careful_left else self.prefetch
-        async with self.open_queue(self.shard, prefetch) as queue:
+        async with self.open_queue(prefetch) as queue:
             self._queue, self._resumed_ms = queue, None
             self.services.metrics.set_shard_active(self.shard, True)
             log.info("shard_opened", prefetch=prefetch)
