@@ -89,7 +89,7 @@ def _take(draft: _Draft, key: Key, value: Any, origin: str) -> None:
     if key.is_leaf or not isinstance(value, dict):
         _put(draft, key.path, value, origin)
         return
-    if not value:
+    if not value and key.path:  # an empty table stands for itself, an empty file for nothing
         _put(draft, key.path, {}, origin)
     for name, inner in value.items():
         child = key.child(name)

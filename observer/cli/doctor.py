@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from observer.app import broker_options
+from observer.app import broker_options, policy_options
 from observer.cli.context import Context
 from observer.doctor.examine import examine
 from observer.doctor.finding import Finding, Level
 from observer.local.run import DEFAULT_DIRECTORY
 from observer.settings import Settings
 from observer.setup.set_up import SETTINGS_FILE
+from policies import build_policies
 
 USUAL_FILE = DEFAULT_DIRECTORY / SETTINGS_FILE
 """Where `make run` and `observer setup` leave the settings, below the folder that they are called in."""
@@ -34,7 +35,9 @@ def doctor(context: Context, *, as_json: bool) -> None:
     Exit status: 0 if nothing failed (there may be warnings), 1 if something did, 2 if the configuration is wrong.
     """
     file, settings_from = settings_file(context.config_file)
-    findings = asyncio.run(_examine(Context(file).settings, settings_from, is_shown=not as_json))
+    settings = Context(file).settings
+    build_policies(policy_options(settings.policies))  # a third-party one may be missing, or not take its options
+    findings = asyncio.run(_examine(settings, settings_from, is_shown=not as_json))
     is_well = not any(finding.level is Level.FAILED for finding in findings)
     if as_json:
         click.echo(json.dumps({"is_well": is_well, "findings": [asdict(finding) for finding in findings]}, indent=2))

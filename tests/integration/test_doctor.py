@@ -91,6 +91,12 @@ def test_where_no_set_up_is_found_it_says_that_it_looks_at_the_defaults(
     )
 
 
+def test_a_policy_that_is_not_installed_is_wrong_configuration() -> None:
+    result = CliRunner().invoke(main, ["doctor"], env={"OBSERVER_POLICIES__EXTRA__WORDS__WORDS": "spam"})
+    assert result.exit_code == 2
+    assert "policies.extra.words: no installed package offers a policy of this name" in result.stderr
+
+
 @pytest.mark.broker
 def test_before_the_observer_runs_only_that_is_missing(broker: RunningBroker, tmp_path: Path) -> None:
     status, findings = doctor(environment_of(broker, tmp_path))

@@ -65,7 +65,7 @@ def test_warnings_go_to_standard_error_and_do_not_fail() -> None:
     result = check_config(OBSERVER_API__HOST="0.0.0.0")  # noqa: S104
     assert result.exit_code == 0
     assert "warning: api.host = 0.0.0.0" in result.stderr
-    assert "The configuration is valid, 3 warnings." in result.stderr
+    assert "The configuration is valid, 2 warnings." in result.stderr
 
 
 def test_what_is_wrong_ends_with_status_2() -> None:
@@ -89,3 +89,9 @@ def test_the_reference_in_the_docs_is_current() -> None:
 def test_the_reference_names_every_setting_and_its_variable() -> None:
     page = check_config("--reference").stdout
     assert [variable(key.path) for key in leaves() if f"`{variable(key.path)}`" not in page] == []
+
+
+def test_a_file_without_settings_is_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("# nothing yet\n")
+    result = CliRunner().invoke(main, ["--config", str(tmp_path / "empty.toml"), "check-config", "--changed"])
+    assert (result.exit_code, result.stdout) == (0, "")
