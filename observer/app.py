@@ -101,6 +101,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Parts:
     health = Health(store, shards.idle)
     membership = Membership(
         broker_options(settings.broker),
+        can_work=health.has_store,
         on_change=lambda members: shards.share(membership.member, members),
         on_reconnect=lambda: metrics.count_reconnect("members"),
     )

@@ -32,6 +32,10 @@ class Health:
             found.append(f"no line to the broker for shards {', '.join(map(str, idle))}")
         return found
 
+    def has_store(self) -> bool:
+        """Whether the store answered when it was asked last."""
+        return self._store_reason is None
+
     def stop(self) -> None:
         """Not ready from now on, so that nothing new is sent here."""
         self._is_stopping = True

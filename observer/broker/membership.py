@@ -1,6 +1,7 @@
 """How the observer processes know of each other: each says once a second, over a fanout exchange, that it lives.
 
-A process that stops says so and is forgotten at once; one that dies is forgotten after EXPIRY_S.
+A process that stops, or that cannot work, says so and is forgotten at once; one that dies, after EXPIRY_S.
+One that cannot work takes part only where nobody else is: there it holds what it has.
 Until a process has heard the others it takes every shard: where another consumes, it is only the standby.
 """
 
@@ -30,10 +31,16 @@ class Membership:
     """Beats, listens, and calls `on_change(members)` whenever the set of living processes changes."""
 
     def __init__(
-        self, options: BrokerOptions, *, on_change: Callable[[frozenset[str]], None], on_reconnect: Callable[[], None]
+        self,
+        options: BrokerOptions,
+        *,
+        can_work: Callable[[], bool],
+        on_change: Callable[[frozenset[str]], None],
+        on_reconnect: Callable[[], None],
     ) -> None:
         self.member = token_hex(8)
         self._options = options
+        self._can_work = can_work
         self._on_change = on_change
         self._on_reconnect = on_reconnect
         self._last_seen_s: dict[str, float] = {}
@@ -74,7 +81,7 @@ class Membership:
             await queue.bind(exchange)
             await queue.consume(self._note_message, no_ack=True)
             while not self._is_stopping.is_set():
-                await self._say(exchange, _LIVES)
+                await self._say(exchange, _LIVES if self._can_work() else _LEAVES)
                 self._hear(self.member)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_S):
@@ -99,7 +106,9 @@ class Membership:
         self._update()
 
     def _update(self) -> None:
-        members = living(self._last_seen_s, self._now_s(), EXPIRY_S) | {self.member}
+        members = living(self._last_seen_s, self._now_s(), EXPIRY_S) - {self.member}
+        if self._can_work() or not members:
+            members |= {self.member}
         if members != self._members:
             self._members = members
             self._last_seen_s = {member: seen for member, seen in self._last_seen_s.items() if member in members}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_faults import busy
+from tests.services.cut_line import CutLine
 from tests.services.observer import RunningObserver, running_observer
 from tests.services.rabbitmq import RunningBroker
 
@@ -75,3 +76,30 @@ def test_a_frozen_one_is_fenced_off_when_it_wakes(broker: RunningBroker, mongo_u
             second.resume()
             wait_for_shares((first, 2), (second, 2))
             traffic.wait_for(90)
+
+
+def test_one_that_cannot_reach_the_store_leaves_its_shards_to_the_other(
+    broker: RunningBroker, mongo_url: str, tmp_path: Path
+) -> None:
+    """It lives, but what waits for it would wait as long as its line to the store is down."""
+    address, _, database = mongo_url.rpartition("/")
+    host, _, port = address.rpartition(":")
+    with (
+        CutLine(int(port)) as line,
+        running_observer(broker, tmp_path, OBSERVER_STORE__URL=mongo_url) as first,
+        running_observer(
+            broker,
+            tmp_path,
+            OBSERVER_STORE__URL=f"{host}:{line.port}/{database}",
+            OBSERVER_STORE__TIMEOUT_S="2",
+        ) as second,
+    ):
+        wait_for_shares((first, 2), (second, 2))
+        with busy(first) as traffic:
+            traffic.wait_for(20)
+            line.go_down()
+            wait_for_shares((first, 4), (second, 0))
+            traffic.wait_for(40)
+            line.come_up()
+            wait_for_shares((first, 2), (second, 2))
+            traffic.wait_for(60)
