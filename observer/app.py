@@ -15,6 +15,7 @@ from observer.api import create_api, listen, serve
 from observer.api.services import ApiOptions
 from observer.broker.connect import BrokerOptions
 from observer.broker.gathering import GatheringPublisher
+from observer.broker.inspection import is_every_shard_read
 from observer.broker.membership import Membership
 from observer.broker.publisher import ConfirmingPublisher
 from observer.broker.shard_queue import AmqpShardQueue
@@ -119,7 +120,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Parts:
     )
     proxies = settings.api.trusted_proxies
     serve_api = partial(serve, api, listener, drain_timeout_s=API_DRAIN_S, trusted_proxies=proxies)
-    return Parts(shards, membership, health, serve_api)
+    can_announce = partial(is_every_shard_read, broker_options(settings.broker), settings.broker.shards)
+    return Parts(shards, membership, health, can_announce, serve_api)
 
 
 async def _build_shards(

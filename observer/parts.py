@@ -50,6 +50,8 @@ class Parts:
     shards: Shards
     membership: Membership
     health: Health
+    can_announce: Callable[[], Coroutine[Any, Any, bool]]
+    """Asked once all is healthy; may raise what ends the process."""
     serve_api: Callable[..., Coroutine[Any, Any, None]]
     """Called with `stop`, an event: serves until it is set."""
 
@@ -74,7 +76,7 @@ async def _run(parts: Parts, stop: asyncio.Event, on_ready: Callable[[], None], 
             (loop, _start(tasks, f"shard {shard}", loop.run(), stop)) for shard, loop in parts.shards.loops.items()
         ]
         _start(tasks, "api", parts.serve_api(stop=stop_serving), stop)
-        ready = tasks.create_task(_announce(parts.health, on_ready))
+        ready = tasks.create_task(_announce(parts, on_ready))
         await stop.wait()
         ready.cancel()
         parts.health.stop()
@@ -104,8 +106,8 @@ def _start(
     return tasks.create_task(watched(), name=name)
 
 
-async def _announce(health: Health, on_ready: Callable[[], None]) -> None:
-    while health.reasons():  # noqa: ASYNC110 - three parts decide it, and nobody waits for this but the log
+async def _announce(parts: Parts, on_ready: Callable[[], None]) -> None:
+    while parts.health.reasons() or not await parts.can_announce():  # noqa: ASYNC110 - only the log waits for this
         await asyncio.sleep(READY_CHECK_S)
     log.info("observer_ready")
     on_ready()

@@ -9,8 +9,9 @@ import pamqp.frame
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.exceptions import PAMQPException
 
+from observer.broker import names
 from observer.broker.connect import CONNECT_TIMEOUT_S, BrokerOptions, Line, connect, line_errors, tls_context
-from observer.errors import BrokerUnavailable
+from observer.errors import BrokerUnavailable, ConfigError
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _FRAME_HEADER_BYTES = 7
@@ -70,6 +71,24 @@ async def find_topology(options: BrokerOptions, exchanges: Iterable[str], queues
                 return Topology(missing, {name: await _queue_state(line, name) for name in queues})
     finally:
         await line.close()
+
+
+async def is_every_shard_read(options: BrokerOptions, shards: int) -> bool:
+    """Whether the broker has no shard beyond the `shards` that are read; False also if it cannot be asked now.
+
+    Raises ConfigError if it has more: what goes there would wait for ever, acknowledged.
+    """
+    beyond = names.shard_queue(shards)
+    try:
+        found = await find_topology(options, (), (beyond,))
+    except BrokerUnavailable:
+        return False
+    if found.queues[beyond] is not None:
+        raise ConfigError(
+            f"broker.shards is {shards}, but the broker has more: what goes to {beyond} would be read by nobody; "
+            "set it to the number that the broker was set up with"
+        )
+    return True
 
 
 async def _read_greeting(reader: asyncio.StreamReader) -> Greeting:

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from aio_pika import DeliveryMode, Message
@@ -16,6 +19,7 @@ from tests.services.broker_clients import (
     logged_in,
     observer_url,
 )
+from tests.services.observer import environment_of
 from tests.services.queues import depths, first_message
 from tests.services.rabbitmq import RunningBroker
 
@@ -24,6 +28,20 @@ pytestmark = pytest.mark.broker
 APP = "topology"
 POLL_S = 0.05
 DELIVERY_LIMIT = 10
+
+
+def test_an_observer_that_does_not_know_of_every_shard_is_refused(broker: RunningBroker, tmp_path: Path) -> None:
+    """What goes to the last one would wait for ever, acknowledged, although everybody seems ready."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "observer", "run"],
+        env=environment_of(broker, tmp_path, OBSERVER_BROKER__SHARDS=str(broker.shards - 1)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert f"what goes to {names.shard_queue(broker.shards - 1)} would be read by nobody" in refused.stderr
 
 
 @pytest.mark.parametrize(
