@@ -97,11 +97,13 @@ class AmqpShardQueue:
     ) -> None:
         if self._line is None:
             return
-        if self._lost is None:
-            with suppress(BrokerUnavailable), line_errors("leaving the shard"):
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a round trip: the last acknowledgements get through
-                    await self._line.channel.basic_qos(prefetch_count=self._prefetch)
-        await self._line.close()
+        try:
+            if self._lost is None:
+                with suppress(BrokerUnavailable), line_errors("leaving the shard"):
+                    async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a round trip: the last acknowledgements are read
+                        await self._line.channel.basic_qos(prefetch_count=self._prefetch)
+        finally:
+            await self._line.close()
 
     @property
     def is_lost(self) -> bool:
