@@ -134,10 +134,9 @@ class Lane(asyncio.StreamReaderProtocol):
     def _note_close(self, frames: bytes, at: int) -> None:
         """A closed channel or a cancelled consumer is as good as a lost line: each of ours has one purpose."""
         (method,) = wire.METHOD_ID.unpack_from(frames, at)
-        if method == wire.CONNECTION_CLOSE:
+        if method in (wire.CONNECTION_CLOSE, wire.CHANNEL_CLOSE):
             self._close = wire.decode_close(frames, at + 4)
-        elif method == wire.CHANNEL_CLOSE:
-            self._on_lost(*wire.decode_close(frames, at + 4))
+            self._on_lost(*self._close)
         elif method == wire.CANCEL:
             self._on_lost(0, "the broker cancelled the consumer")
 

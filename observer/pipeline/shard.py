@@ -108,16 +108,19 @@ class ShardLoop:
 
     async def _consume(self) -> None:
         prefetch = 1 if self._careful_left else self.prefetch
-        async with self.open_queue(prefetch) as queue:
-            self._queue, self._resumed_ms = queue, None
-            self.services.metrics.set_shard_active(self.shard, True)
-            log.info("shard_opened", prefetch=prefetch)
-            try:
-                await self._take_batches(queue)
-            finally:
-                self._queue = None
-                self.services.metrics.set_shard_active(self.shard, False)
-                self._note_poison(queue)
+        queue = self.open_queue(prefetch)
+        try:
+            async with queue:
+                self._queue, self._resumed_ms = queue, None
+                self.services.metrics.set_shard_active(self.shard, True)
+                log.info("shard_opened", prefetch=prefetch)
+                try:
+                    await self._take_batches(queue)
+                finally:
+                    self._queue = None
+                    self.services.metrics.set_shard_active(self.shard, False)
+        finally:
+            self._note_poison(queue)  # also of a line that was lost while it was opened: the first delivery comes then
 
     async def _take_batches(self, queue: AmqpShardQueue) -> None:
         numbering: Numbering | None = None

@@ -33,6 +33,18 @@ def test_a_topic_too_long_for_amqp_is_dead_lettered_and_its_neighbours_arrive(
         traffic.wait_for(100)
 
 
+def test_many_topics_too_long_for_amqp_do_not_make_it_wait_longer_each_time(observer: RunningObserver) -> None:
+    """The broker closes a line before it is open when such a message comes first; several are a shard's only ones."""
+    before = _dead(observer)
+    with busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as eve:
+        traffic.wait_for(10)
+        for number in range(12):
+            eve.publish(_topic(b"%d" % number * 300))
+        sender = traffic.pairs[0][0]
+        sender.wait_until(lambda: _dead(observer) == before + 12, "the dead letters", timeout_s=60)
+        traffic.wait_for(100)
+
+
 def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:
     """The library's decoder would drop the connection; ours refuses the one message."""
     eve = observer.person("eve")

@@ -88,6 +88,14 @@ async def test_a_cancelled_consumer_and_a_closed_channel_are_a_lost_line() -> No
     assert heard.losses == [(0, "the broker cancelled the consumer"), (404, "no queue")]
 
 
+async def test_a_line_that_the_broker_closes_is_lost_before_anybody_who_waits_on_it_hears_of_it() -> None:
+    """Who gives up waiting asks at once with which code it was closed; that it is cut comes later."""
+    heard = Heard()
+    lane = make_lane(heard)
+    lane.data_received(pamqp.frame.marshal(pamqp.commands.Connection.Close(541, "INTERNAL_ERROR", 60, 40), 0))
+    assert heard.losses == [(541, "INTERNAL_ERROR")]
+
+
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
     """Each of the loops that the program may run on: their transports are of different classes."""
