@@ -28,7 +28,6 @@ class SetUpOptions:
     """Holds everything of the observer; `broker_directory` holds what the broker reads."""
     broker_version: tuple[int, int]
     broker_directory: Path | None = None
-    keys_dir: Path | None = None
     app: str = "demo"
     """The app that the API key is good for."""
     shards: int = 4
@@ -52,21 +51,9 @@ class Places:
     settings: Path
 
 
-def places_of(options: SetUpOptions) -> Places:
-    """Where the set-up puts everything."""
-    root = options.directory
-    return Places(
-        keys=options.keys_dir or root / "keys",
-        certificates=root / "broker",
-        broker=options.broker_directory or root / "rabbitmq",
-        api_key=root / "api.key",
-        settings=root / SETTINGS_FILE,
-    )
-
-
 def set_up(options: SetUpOptions) -> Places:
     """Make what is missing or out of date. Raises ConfigError."""
-    places = places_of(options)
+    places = _places_of(options)
     make_folder(options.directory)
     keys = ensure_signing_keys(places.keys, options.algorithm)
     ensure_certificates(places.certificates, server_names=sorted({*ALWAYS_NAMED, *options.server_names}))
@@ -82,6 +69,17 @@ def set_up(options: SetUpOptions) -> Places:
     digest = ensure_api_key(places.api_key)
     write_if_changed(places.settings, "\n".join(_settings_lines(options, places, digest)).encode() + b"\n")
     return places
+
+
+def _places_of(options: SetUpOptions) -> Places:
+    root = options.directory
+    return Places(
+        keys=root / "keys",
+        certificates=root / "broker",
+        broker=options.broker_directory or root / "rabbitmq",
+        api_key=root / "api.key",
+        settings=root / SETTINGS_FILE,
+    )
 
 
 def chat21_key(tokens: TokenSettings) -> SharedKey | None:
