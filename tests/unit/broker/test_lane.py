@@ -38,9 +38,9 @@ class Heard:
         self.losses.append((code, text))
 
 
-def make_lane(heard: Heard, *, max_body: int | None = None) -> Lane:
+def make_lane(heard: Heard, *, max_body: int | None = None, reader: asyncio.StreamReader | None = None) -> Lane:
     return Lane(
-        asyncio.StreamReader(),
+        reader or asyncio.StreamReader(),
         wanted_headers=frozenset(),
         on_delivery=heard.deliver,
         on_confirm=heard.confirm,
@@ -78,6 +78,27 @@ async def test_a_body_that_is_too_large_is_not_kept_while_it_comes() -> None:
     assert lane._body == []
     lane.data_received(large[-100:] + delivered(2, b"y" * 20))
     assert heard.deliveries == [(1, b"", 1000), (2, b"y" * 20, 20)]
+
+
+async def test_confirms_are_told_and_every_other_frame_is_left_to_the_library() -> None:
+    heard, reader = Heard(), asyncio.StreamReader()
+    lane = make_lane(heard, reader=reader)
+    confirms = (pamqp.commands.Basic.Ack(7, multiple=True), pamqp.commands.Basic.Nack(8))
+    others = [(pamqp.commands.Connection.Blocked("disk"), 0), (pamqp.commands.Basic.ConsumeOk("tag"), 1)]
+    for confirm, (other, channel) in zip(confirms, others, strict=True):
+        lane.data_received(pamqp.frame.marshal(confirm, 1) + pamqp.frame.marshal(other, channel))
+    reader.feed_eof()
+
+    assert heard.confirms == [(7, True, True), (8, False, False)]
+    assert await reader.read() == b"".join(pamqp.frame.marshal(other, channel) for other, channel in others)
+
+
+async def test_the_library_hears_a_heartbeat_while_the_lane_takes_all_that_comes() -> None:
+    """The broker sends none while it sends other things, and the library would hang up on it."""
+    reader = asyncio.StreamReader()
+    make_lane(Heard(), reader=reader).data_received(delivered(1, b"x"))
+    reader.feed_eof()
+    assert await reader.read() == wire.HEARTBEAT_FRAME
 
 
 async def test_a_cancelled_consumer_and_a_closed_channel_are_a_lost_line() -> None:
