@@ -61,7 +61,8 @@ async def run_parts(
 ) -> None:
     """Run them until `stop`. `on_ready` is called once, when messages flow. Raises what went wrong first."""
     try:
-        await _run(parts, stop, on_ready, shutdown_timeout_s)
+        if not stop.is_set():  # Ctrl-C may come before anything has begun
+            await _run(parts, stop, on_ready, shutdown_timeout_s)
     except BaseExceptionGroup as failed:
         raise _first(failed) from failed
     log.info("observer_stopped")
