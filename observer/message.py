@@ -154,6 +154,21 @@ def peer_of(message: Message, owner: str) -> str:
     return message.recipient if message.sender == owner else message.sender
 
 
+def sole_owner(message: Message) -> str | None:
+    """Whose alone the message is; None where it is in the timelines of both sides.
+
+    Raises ValueError for any other owners: the stores keep no more than this about who may see a message.
+    """
+    sides = (message.sender, message.recipient)
+    match message.owners:
+        case (owner,) if owner in sides:
+            return owner
+        case (one, other) if {one, other} == {*sides} and one != other:
+            return None
+        case _:
+            raise ValueError(f"owners of message {message.message_id} are not its sender, its recipient, or both")
+
+
 def status_for(message: Message, owner: str) -> Status:
     """The status in `owner`'s copy (contract, 4.1): a sender never learns whether it was delivered."""
     return Status.SENT if message.sender == owner else Status.DELIVERED

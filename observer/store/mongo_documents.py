@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from observer.message import Message
+from observer.message import Message, sole_owner
 from observer.store.base import Position
 from observer.store.place import MAX_INTEGER, offset_of, place_of, shard_of
 
@@ -63,13 +63,8 @@ def message_of(document: Mapping[str, Any]) -> Message:
 
 def _thread(message: Message) -> str:
     thread = f"{message.app}/{message.sender}/{message.recipient}"
-    match message.owners:
-        case (owner,) if owner in (message.sender, message.recipient):
-            return f"{thread}/{owner}"
-        case (one, other) if {one, other} == {message.sender, message.recipient} and one != other:
-            return thread
-        case _:
-            raise ValueError(f"owners of message {message.message_id} are not its sender, its recipient, or both")
+    owner = sole_owner(message)
+    return thread if owner is None else f"{thread}/{owner}"
 
 
 def threads_seen(app: str, owner: str, sender: str, recipient: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from observer.message import Message
+from observer.message import Message, sole_owner
 from observer.store.base import Position
 from observer.store.place import MAX_INTEGER, offset_of, place_of, shard_of
 
@@ -45,7 +45,7 @@ def row_of(message: Message) -> Row:
         message.app,
         message.sender,
         message.recipient,
-        _sole_owner(message),
+        sole_owner(message) or SHARED,
         message.timestamp_ms,
         message.client_message_id,
         message.client_timestamp_ms,
@@ -71,13 +71,3 @@ def message_of(row: Sequence[Any]) -> Message:
         client_timestamp_ms=client_ms,
         fingerprint=fingerprint,
     )
-
-
-def _sole_owner(message: Message) -> str:
-    match message.owners:
-        case (owner,) if owner in (message.sender, message.recipient):
-            return owner
-        case (one, other) if {one, other} == {message.sender, message.recipient} and one != other:
-            return SHARED
-        case _:
-            raise ValueError(f"owners of message {message.message_id} are not its sender, its recipient, or both")

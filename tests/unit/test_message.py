@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from observer.message import (
     is_deeper_than,
     message_id_of,
     own_fields,
+    sole_owner,
 )
 
 scalars = (
@@ -209,3 +211,17 @@ def test_a_refusal_leaves_out_what_it_does_not_know() -> None:
 
 def test_a_body_never_shows_in_the_repr_of_a_message() -> None:
     assert "secret" not in repr(make_message(b'{"text":"secret"}'))
+
+
+@pytest.mark.parametrize(
+    ("owners", "sole"), [(("alice", "bob"), None), (("bob", "alice"), None), (("alice",), "alice"), (("bob",), "bob")]
+)
+def test_a_message_is_one_sides_alone_or_in_both_timelines(owners: tuple[str, ...], sole: str | None) -> None:
+    assert sole_owner(replace(make_message(b"{}"), owners=owners)) == sole
+
+
+@pytest.mark.parametrize("owners", [(), ("eve",), ("alice", "alice"), ("alice", "eve"), ("alice", "bob", "eve")])
+def test_a_message_with_other_owners_is_a_mistake_of_ours(owners: tuple[str, ...]) -> None:
+    """The stores could not keep who may see it."""
+    with pytest.raises(ValueError, match="owners of message id-1"):
+        sole_owner(replace(make_message(b"{}"), owners=owners))
