@@ -16,6 +16,9 @@ OF_A_SHARD = frozenset(
 )
 OF_THE_DEAD = OF_A_SHARD | {b"x-death", b"x-observer-reason", b"x-observer-routing-key"}
 
+MAX_CLIENT_ID_BYTES = 256
+"""More than any that we issue has. MQTT allows 65,535, too many for a header of a retry: it must fit into one frame."""
+
 
 def number(headers: Headers, name: bytes) -> int | None:
     """The header if it is an integer."""
@@ -30,8 +33,8 @@ def received_ms(headers: Headers) -> int | None:
 
 
 def client_id(headers: Headers) -> str | None:
-    """The sender's MQTT client id, as the broker stamped it."""
+    """The sender's MQTT client id, as the broker stamped it; of a longer one the beginning."""
     value = headers.get(b"x-opt-mqtt-client-id")
     if not isinstance(value, bytes) or received_ms(headers) is None:
         return None
-    return value.decode(errors="backslashreplace")
+    return value[:MAX_CLIENT_ID_BYTES].decode(errors="backslashreplace")

@@ -6,7 +6,7 @@ from observer import topics
 from observer.broker.base import Incoming
 from observer.broker.headers import OF_A_SHARD, Headers
 from observer.broker.shard_queue import incoming
-from observer.broker.wire import Delivery
+from observer.broker.wire import Delivery, encode_publish
 
 KEY = topics.outgoing("demo", "alice", "bob")
 PLAIN = Incoming(7, KEY, b"{}")
@@ -28,6 +28,15 @@ def test_a_user_cannot_forge_what_only_we_and_the_broker_note() -> None:
 def test_what_we_and_the_broker_noted_is_read() -> None:
     noted: Headers = {b"x-observer-attempt": 3, b"timestamp_in_ms": 50, b"x-opt-mqtt-client-id": b"demo.alice.\xff"}
     assert read(noted) == replace(PLAIN, attempt=3, broker_time_ms=50, client_id="demo.alice.\\xff")
+
+
+def test_a_client_id_of_any_length_fits_into_the_headers_of_a_copy_of_ours() -> None:
+    """MQTT allows 65,535 bytes, each an escape of four; headers do not go over several frames."""
+    noted: Headers = {b"timestamp_in_ms": 50, b"x-opt-mqtt-client-id": b"\xff" * 65_535}
+    client_id = read(noted).client_id
+    assert client_id is not None
+    frame = encode_publish(1, "chat.dead", "dead", b"", frame_max=131_072, headers={"x-opt-mqtt-client-id": client_id})
+    assert len(frame) < 4096, "the smallest frame that AMQP allows a broker to insist on"
 
 
 def test_the_first_stamp_counts_for_the_broker_stamps_each_copy_of_ours_anew() -> None:
