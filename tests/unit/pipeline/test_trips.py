@@ -243,6 +243,20 @@ async def test_a_copy_that_is_refused_at_the_last_try_is_told_to_the_sender(worl
     assert (told.routing_key, json.loads(told.body)["code"]) == ("apps.demo.users.eve.refused", "failed")
 
 
+async def test_of_the_batches_of_a_trip_each_hears_of_its_own_refused_copies(world: World) -> None:
+    blocker = await start_blocker(world)
+    fine, other = world.batch(1, "fine", attempt=5), world.batch(2, "also fine", attempt=5)
+    to_herself = Incoming(9, "apps.demo.outgoing.users.eve.messages.eve.outgoing", said("refuse me").body, attempt=5)
+    other.deliveries = [to_herself, *other.deliveries]
+    tasks = await handed_in(world, fine, other)
+    world.publisher.may_go.set()
+    await asyncio.gather(blocker, *tasks)
+
+    assert [outcome for _, outcome in world.queues[1].settled] == [Outcome.DONE]
+    assert [outcome for _, outcome in world.queues[2].settled] == [Outcome.DEAD_LETTER, Outcome.DONE]
+    assert [len(batch) for batch in world.publisher.batches] == [2, 5, 1], "all copies at once, then one refusal"
+
+
 async def test_a_copy_that_is_refused_before_is_tried_again_later(world: World) -> None:
     """That message alone, and nobody is told yet."""
     blocker = await start_blocker(world)
