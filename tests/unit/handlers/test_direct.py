@@ -26,7 +26,9 @@ MESSAGE = Message(
     [("bob", True, ("alice", "bob")), ("bob", False, ("alice",)), ("alice", True, ("alice",))],
     ids=["delivered", "dropped", "to oneself"],
 )
-def test_owners(recipient: str, reaches: bool, owners: tuple[str, ...]) -> None:
+def test_a_message_is_in_the_timelines_of_those_who_may_see_it(
+    recipient: str, reaches: bool, owners: tuple[str, ...]
+) -> None:
     assert direct.owners_of("alice", recipient, reaches_recipient=reaches) == owners
 
 
