@@ -168,7 +168,9 @@ class ApiKey(Section):
     app: str = Field(description="The one app that it is good for.")
     role: Role = Field(Role.ISSUER, description="`issuer`: tokens for any user. `admin`: bans and any user's data too.")
     sha256: str = Field(
-        pattern="^[0-9a-f]{64}$", description="SHA-256 of the key, in hex: the key itself is nowhere kept."
+        pattern="^[0-9a-f]{64}$",
+        repr=False,  # nor shown where it does not fit: it may be the key itself
+        description="SHA-256 of the key, in hex: the key itself is nowhere kept.",
     )
 
 

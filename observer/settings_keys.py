@@ -61,8 +61,14 @@ class Key:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the value here, or anything below it, must not be shown."""
-        return self.annotation is SecretStr or any(below.is_secret for below in self.below())
+        """Whether the value here is a secret."""
+        return self.annotation is SecretStr
+
+    @property
+    def is_private(self) -> bool:
+        """Whether what was written here must not be shown: it is a secret, or may be one, or something below it is."""
+        is_hash = self.field is not None and not self.field.repr
+        return self.is_secret or is_hash or any(below.is_private for below in self.below())
 
     @property
     def allowed(self) -> str:

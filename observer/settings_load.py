@@ -179,7 +179,7 @@ def _problem(draft: _Draft, path: KeyPath, detail: ErrorDetails) -> str:
     key = find(path) or ROOT
     if detail["type"] == "missing":
         return f"{dotted(path)} is missing: it must be {key.allowed}; set it in the file or as {variable(path)}"
-    shown = MASK if key.is_secret else mask_text(repr(detail["input"]), max_length=80)
+    shown = MASK if key.is_private else mask_text(repr(detail["input"]), max_length=80)
     origin = draft.origins.get(path, "configuration")
     how = "" if origin == variable(path) else f"; set it in the file or as {variable(path)}"
     return f"{dotted(path)} = {shown} ({origin}): it must be {key.allowed}{how}"

@@ -177,6 +177,9 @@ class TestErrors:
             {"OBSERVER_TOKENS__CHAT21": '{"key": "hunter2", "nope": 1}'},
             {"OBSERVER_IDENTITY__ISSUERS__A": '{"shared_key": "hunter2"}'},
             {"OBSERVER_STORE__URI": "mongodb://user:hunter2@h/chat"},
+            {"OBSERVER_IDENTITY__API_KEYS__A__APP": "a", "OBSERVER_IDENTITY__API_KEYS__A__SHA256": "hunter2"},
+            {"OBSERVER_IDENTITY__API_KEYS": '{"a": {"app": "a", "sha256": "hunter2"}}'},
+            {"OBSERVER_IDENTITY__API_KEYS": '{"a": "hunter2"}'},
         ],
     )
     def test_no_error_repeats_a_secret(self, environ: dict[str, str]) -> None:
