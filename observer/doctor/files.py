@@ -17,7 +17,7 @@ from observer.tokens.keys import read_ring
 
 SOON = timedelta(days=30)
 _OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
-_SETUP = "run `observer setup`: it makes what is missing and replaces what is about to expire"
+_SETUP = "run `observer setup`: it makes what is missing, and replaces what is damaged or about to expire"
 
 
 def check_certificates(settings: BrokerSettings, now: datetime) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _certificate(check: str, path: Path, now: datetime, *, common_name: str | No
     except OSError as error:
         return failed(check, f"{path} cannot be read: {error.strerror}", _SETUP)
     except ValueError:
-        return failed(check, f"{path} is not a certificate in PEM", f"move it away and {_SETUP}")
+        return failed(check, f"{path} is not a certificate in PEM", _SETUP)
     names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if common_name is not None and names != [common_name]:
         return failed(check, f"{path} is for {names}, and the broker's user is {common_name!r}", _SETUP)

@@ -1,4 +1,4 @@
-"""A private certificate authority, the broker's certificate and the observer's: made once, never overwritten.
+"""A private certificate authority, made once, and the broker's and the observer's certificates, replaced when need be.
 
 The observer's certificate is its only way into AMQP: its common name is its broker user (rabbitmq-facts, 2.1).
 """
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -22,6 +23,7 @@ AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 825  # the longest that common clients accept
 RENEW_BEFORE = timedelta(days=30)
 CLOCK_SLACK = timedelta(minutes=5)  # of clients whose clock is behind
+_REMEDY = "Restore it from a backup, or remove ca.pem and ca.key: all is made anew, and clients need the new ca.pem."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ def ensure_certificates(directory: Path, *, server_names: Sequence[str]) -> None
     """Make what is missing of ca.pem, ca.key, server.pem, server.key, observer.pem and observer.key.
 
     `server_names` are the host names and addresses under which clients reach the broker. A certificate that lacks one
-    of them, or ends within 30 days, is replaced; the authority never is, because clients trust it.
+    of them, ends within 30 days or is damaged is replaced; the authority never is, because clients trust it.
+    Raises ConfigError where the authority is damaged.
     """
     make_folder(directory, mode=0o700)
     authority = _ensure_authority(directory)
@@ -44,12 +47,20 @@ def ensure_certificates(directory: Path, *, server_names: Sequence[str]) -> None
     _ensure_signed(directory, USER, authority, [_purpose(ExtendedKeyUsageOID.CLIENT_AUTH)])
 
 
-def is_good(certificate: Path, *, names: frozenset[str] = frozenset()) -> bool:
-    """Whether the certificate is there, good for `names`, and for another 30 days."""
-    if not certificate.exists():
+def _is_good(directory: Path, name: str, authority: Authority, names: frozenset[str]) -> bool:
+    """Whether certificate and key are there and belong together, are `authority`'s, and good for another 30 days."""
+    try:
+        certificate = _load_certificate(directory / f"{name}.pem")
+        key = _load_key(directory / f"{name}.key")
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (ConfigError, ValueError, InvalidSignature):
         return False
-    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-    return loaded.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE and names <= _covered_names(loaded)
+    return (
+        certificate.public_key() == key.public_key()
+        and certificate.subject == _name(name)
+        and names <= _covered_names(certificate)
+        and certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
+    )
 
 
 def _covered_names(certificate: x509.Certificate) -> frozenset[str]:
@@ -63,13 +74,13 @@ def _covered_names(certificate: x509.Certificate) -> frozenset[str]:
 def _ensure_authority(directory: Path) -> Authority:
     certificate_path, key_path = directory / "ca.pem", directory / "ca.key"
     if not certificate_path.exists():
-        key = ec.generate_private_key(ec.SECP256R1())
+        if not key_path.exists():
+            write_once(key_path, _pem(ec.generate_private_key(ec.SECP256R1())))
+        key = _load_key(key_path)
         name = _name("inbox-observer private authority")
         builder = _builder(name, name, key, days=AUTHORITY_DAYS, is_authority=True)
-        write_once(key_path, _pem(key))
         write_once(certificate_path, _sign(builder, key), mode=OPEN_MODE)
-    certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-    return Authority(certificate, _load_key(key_path))
+    return Authority(_load_certificate(certificate_path), _load_key(key_path))
 
 
 def _ensure_signed(
@@ -79,7 +90,7 @@ def _ensure_signed(
     extensions: Sequence[x509.ExtensionType],
     names: frozenset[str] = frozenset(),
 ) -> None:
-    if is_good(directory / f"{name}.pem", names=names):
+    if _is_good(directory, name, authority, names):
         return
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_name(name), authority.certificate.subject, key, days=CERTIFICATE_DAYS, is_authority=False)
@@ -155,13 +166,18 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def _load_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not a certificate that can be read: {error}. {_REMEDY}") from error
+
+
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is not a private key that can be read: {error}. Restore it from a backup."
-        ) from error
+        raise ConfigError(f"{path} is not a private key that can be read: {error}. {_REMEDY}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConfigError(f"{path} is not an elliptic-curve key. Restore the one that `observer setup` made.")
+        raise ConfigError(f"{path} is not an elliptic-curve key. {_REMEDY}")
     return key

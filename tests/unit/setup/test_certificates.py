@@ -1,6 +1,7 @@
 """The private authority and what it signs."""
 
 import ipaddress
+import ssl
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from observer.errors import ConfigError
-from observer.setup.certificates import ensure_certificates, is_good
+from observer.setup.certificates import ensure_certificates
 
 
 @pytest.fixture
@@ -72,7 +73,8 @@ def test_another_server_name_renews_the_brokers_certificate_alone(folder: Path) 
     after = contents(folder)
 
     assert {name for name in after if after[name] != before[name]} == {"server.pem", "server.key"}
-    assert is_good(folder / "server.pem", names=frozenset({"chat.example.org"}))
+    names = certificate(folder / "server.pem").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "chat.example.org" in names.get_values_for_type(DNSName)
 
 
 def test_a_certificate_that_ends_soon_is_renewed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,3 +97,49 @@ def test_a_damaged_authority_is_told_and_kept(folder: Path) -> None:
         ensure_certificates(folder, server_names=["localhost"])
 
     assert (folder / "ca.key").read_text() == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("observer.key", None),
+        ("observer.key", "server.key"),
+        ("observer.key", "damaged"),
+        ("observer.pem", "server.pem"),
+        ("observer.pem", "damaged"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_made_anew(folder: Path, name: str, content: str | None) -> None:
+    """`observer doctor` promises it."""
+    (folder / name).unlink()
+    if content is not None:
+        copied = folder / content
+        (folder / name).write_bytes(copied.read_bytes() if copied.exists() else content.encode())
+
+    ensure_certificates(folder, server_names=["localhost"])
+
+    ssl.create_default_context().load_cert_chain(folder / "observer.pem", folder / "observer.key")
+    [name_inside] = certificate(folder / "observer.pem").subject
+    assert name_inside.value == "observer"
+
+
+def test_certificates_of_an_authority_that_is_gone_are_made_anew(folder: Path) -> None:
+    for name in ("ca.pem", "ca.key"):
+        (folder / name).unlink()
+
+    ensure_certificates(folder, server_names=["localhost"])
+
+    authority = certificate(folder / "ca.pem")
+    for name in ("server.pem", "observer.pem"):
+        certificate(folder / name).verify_directly_issued_by(authority)
+
+
+def test_an_authority_without_its_certificate_keeps_its_key(folder: Path) -> None:
+    """What it has signed stays good."""
+    before = contents(folder)
+    (folder / "ca.pem").unlink()
+
+    ensure_certificates(folder, server_names=["localhost"])
+
+    after = contents(folder)
+    assert {name for name in after if after[name] != before[name]} == {"ca.pem"}
