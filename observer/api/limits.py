@@ -15,5 +15,5 @@ def address_key(host: str) -> str:
     except ValueError:
         return host
     if isinstance(address, IPv6Address):
-        return f"{int(address) >> 64:x}::/64"
+        return str(address.ipv4_mapped or f"{int(address) >> 64:x}::/64")
     return host

@@ -11,6 +11,8 @@ from observer.api.limits import address_key
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8::1", "2001:db8::ffff", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),  # how a listener on `::` sees IPv4
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
         ("", "testclient", False),
     ],
 )
