@@ -19,6 +19,7 @@ def unmarshalled(data: bytes) -> list[object]:
     while data:
         consumed, channel, frame = pamqp.frame.unmarshal(data)
         assert channel == 1
+        assert consumed <= FRAME_MAX
         frames.append(frame)
         data = data[consumed:]
     return frames
@@ -70,6 +71,33 @@ def test_headers_of_every_type_are_passed_over(other: object) -> None:
         7,
         {b"timestamp_in_ms": 1_700_000_000_000},
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [*zip("tbBsuIifVdlLTD", (1, 1, 1, 2, 2, 4, 4, 4, 0, 8, 8, 8, 8, 5), strict=True)],
+)
+def test_a_field_is_as_long_as_its_type_says(kind: str, size: int) -> None:
+    """Those that RabbitMQ writes ("AMQP 0-9-1 Errata", 3), also where the library never writes one."""
+    other = b"\x05other" + kind.encode() + b"\xff" * size
+    table = other + b"\x04mine" + b"s\xff\xfe" + other
+    properties = (60).to_bytes(2, "big") + bytes(10) + b"\x20\x00" + len(table).to_bytes(4, "big") + table
+    assert wire.decode_content_header(bytes(AT) + properties, AT, frozenset({b"mine"})) == (0, {b"mine": -2})
+
+
+def test_a_list_comes_undecoded_and_cannot_be_mistaken_for_a_string() -> None:
+    headers = {"x-death": [{"reason": "expired"}]}
+    header = pamqp.header.ContentHeader(properties=pamqp.commands.Basic.Properties(headers=headers))  # type: ignore[arg-type]
+    _, found = wire.decode_content_header(pamqp.frame.marshal(header, 1), AT, frozenset({b"x-death"}))
+    raw = found[b"x-death"]
+    assert isinstance(raw, wire.RawList)
+    assert raw.endswith(b"expired")
+
+
+def test_giving_back_is_a_nack_that_asks_for_the_queue() -> None:
+    (nack,) = unmarshalled(wire.encode_requeue(1, 2**40))
+    assert isinstance(nack, pamqp.commands.Basic.Nack)
+    assert (nack.delivery_tag, nack.multiple, nack.requeue) == (2**40, False, True)
 
 
 def test_a_delivery_keeps_bytes_that_are_no_text() -> None:
