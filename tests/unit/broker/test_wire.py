@@ -5,7 +5,7 @@ import pamqp.commands
 import pamqp.frame
 import pamqp.header
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from observer.broker import wire
@@ -26,6 +26,7 @@ def unmarshalled(data: bytes) -> list[object]:
 
 
 @given(key=st.text(max_size=60), body=st.binary(max_size=3 * FRAME_MAX))
+@example("k", b"x" * 2 * FRAME_MAX)
 def test_a_publish_is_what_the_library_reads_as_one(key: str, body: bytes) -> None:
     """Method, header, and as many body frames as the frame size asks for."""
     method, header, *bodies = unmarshalled(wire.encode_publish(1, "amq.topic", key, body, frame_max=FRAME_MAX))
