@@ -39,11 +39,13 @@ class Broker:
 
     def __init__(self) -> None:
         self.published: list[Publication] = []
+        self.asked = 0
         self.is_down = False
         self.is_full = False
         self.is_silent = False
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
+        self.asked += 1
         if self.is_down:
             raise BrokerUnavailable("no broker")
         if self.is_silent:
