@@ -58,7 +58,7 @@ def show(context: Context, id: str, *, has_body: bool, limit: int) -> None:
     click.echo(_details(letter))
     if has_body:
         click.echo()
-        click.echo(letter.body.decode(errors="backslashreplace"))
+        click.echo(_printable(letter.body.decode(errors="backslashreplace")))
 
 
 @dead_letters.command()
@@ -143,7 +143,7 @@ def _details(letter: DeadLetter) -> str:
         ("queue", letter.came_from or "unknown"),
         ("dead since", _time(letter.dead_since_ms)),
         ("received", _time(letter.received_ms)),
-        ("client id", letter.client_id or "unknown"),
+        ("client id", _printable(letter.client_id or "unknown")),
         ("bytes", len(letter.body)),
         ("replay", letter.why_not_replayable or "possible"),
     )
@@ -153,6 +153,11 @@ def _details(letter: DeadLetter) -> str:
 def _topic(letter: DeadLetter) -> str:
     """The topic, printable: a user chose it."""
     return ascii(topics.mqtt(letter.routing_key))[1:-1] if letter.routing_key else "unknown"
+
+
+def _printable(text: str) -> str:
+    """`text` with escapes for what could steer the terminal: a user chose it."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
 
 
 def _time(time_ms: int | None) -> str:
