@@ -108,7 +108,7 @@ def broker_keys_command(context: Context) -> None:
 @click.option(
     "--broker-knows",
     "answer",
-    type=click.File(),
+    type=click.File(errors="replace"),
     help="What the broker answered to `observer token broker-keys`; - for standard input. Without the next key in it "
     "nothing is done.",
 )
@@ -168,9 +168,13 @@ def check_answer(answer: str, key_id: str) -> None:
 
 def evaluate(rabbitmqctl: str, expression: str) -> str:
     """Evaluate Erlang on the broker's node. Raises BrokerUnavailable, without the expression: it may hold a key."""
-    command = [*shlex.split(rabbitmqctl), "--quiet", "eval", expression]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the operator's own)
+        command = [*shlex.split(rabbitmqctl), "--quiet", "eval", expression]
+        done = subprocess.run(  # noqa: S603 (the operator's own)
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
+    except ValueError as error:
+        raise ConfigError(f"--rabbitmqctl {rabbitmqctl!r} is no command: {error}") from error
     except OSError as error:
         raise BrokerUnavailable(f"{rabbitmqctl} can not be run: {error.strerror}") from error
     if done.returncode != 0:

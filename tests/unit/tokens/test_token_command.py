@@ -161,3 +161,11 @@ def test_a_broker_that_takes_no_keys_changes_nothing(
     assert (result.exit_code, result.stdout) == (3, "")
     assert told in result.stderr
     assert [key.kid for key in read_ring(folder)] == before
+
+
+def test_a_command_that_is_none_is_wrong_usage_and_changes_nothing(run: Any, folder: Path) -> None:
+    before = [key.kid for key in read_ring(folder)]
+    result = run("rotate", "--rabbitmqctl", "docker 'exec")
+    assert result.exit_code == 2
+    assert "No closing quotation" in result.stderr
+    assert [key.kid for key in read_ring(folder)] == before
