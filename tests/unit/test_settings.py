@@ -225,6 +225,7 @@ class TestContradictions:
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "algorithms": ["HS256"]}'}, "RS256 is"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "algorithms": []}'}, "identity.issuers.i.algorithms"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a"}'}, "identity.issuers.i.jwks_url"),
+            ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "https://i", "user_claim": ""}'}, "i.user_claim"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a", "jwks_url": "http://idp.example/k"}'}, "https address"),
             ({"IDENTITY__ISSUERS__I": '{"app": "a/b", "jwks_url": "https://i.example/"}'}, "identity.issuers.i.app"),
             ({"BROKER__HOST": " "}, "broker.host"),
@@ -269,7 +270,7 @@ class TestRisks:
             ({"POLICIES__SHAPE__MAX_BYTES": "256"}, "can never be reached"),
             ({"API__MAX_BODY_BYTES": "1024"}, "api.max_body_bytes = 1024"),
             (
-                {"TOKENS__CHAT21__ENABLED": "true", "TOKENS__CHAT21__KEY": KEY_32, "TOKENS__CHAT21__TTL_S": "9999999"},
+                {"TOKENS__CHAT21__ENABLED": "true", "TOKENS__CHAT21__KEY": KEY_32, "TOKENS__CHAT21__TTL_S": "2592001"},
                 "more than 30 days",
             ),
         ],
@@ -277,6 +278,11 @@ class TestRisks:
     def test_what_works_and_may_not_be_meant_is_a_warning(self, environ: dict[str, str], told: str) -> None:
         settings = load_settings(None, {f"OBSERVER_{name}": value for name, value in environ.items()})
         assert any(told in text for text in risks(settings))
+
+    def test_a_chat21_token_of_thirty_days_is_not_called_long(self) -> None:
+        chat21 = {"ENABLED": "true", "KEY": KEY_32, "TTL_S": "2592000"}
+        settings = load_settings(None, {f"OBSERVER_TOKENS__CHAT21__{name}": value for name, value in chat21.items()})
+        assert [text for text in risks(settings) if "30 days" in text] == []
 
     @pytest.mark.parametrize(
         ("host", "expected"),
