@@ -178,7 +178,7 @@ async def test_the_sender_has_the_recipient_for_a_contact_from_then_on(store: St
 async def test_many_shards_and_conversations_at_once_lose_nothing_and_do_not_lock_each_other_out(store: Store) -> None:
     """Four shards write to the same twelve conversations, in any order."""
     users = ["u1", "u2", "u3", "u4"]
-    chance = random.Random(7)  # noqa: S311  repeatable on purpose
+    chance = random.Random(7)
 
     async def write(shard: int) -> list[Message]:
         written = []

@@ -19,7 +19,9 @@ PAIRS = 6
 
 
 @contextmanager
-def busy(observer: RunningObserver, *, qos: int = 0, has_ids: bool = True) -> Iterator[Traffic]:
+def busy(
+    observer: RunningObserver, *, qos: int = 0, has_ids: bool = True, interval_s: float = 0.005
+) -> Iterator[Traffic]:
     """Traffic between pairs of new people; when the block ends, everything must be accounted for.
 
     `has_ids`: whether the clients name their messages.
@@ -31,7 +33,7 @@ def busy(observer: RunningObserver, *, qos: int = 0, has_ids: bool = True) -> It
         for number in range(PAIRS)
     ]
     with connected(*(person for pair in pairs for person in pair)):
-        with flowing(*pairs, has_ids=has_ids) as traffic:
+        with flowing(*pairs, has_ids=has_ids, interval_s=interval_s) as traffic:
             yield traffic
         assert_nothing_lost(observer, traffic)
 

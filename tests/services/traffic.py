@@ -1,8 +1,9 @@
 """Steady traffic between pairs of people, and what became of it, in the words of a Jepsen report."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -40,6 +41,11 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def slowest(self) -> int:
+        """How many messages of every sender are acknowledged at least."""
+        return min(len(self.acknowledged[sender.user]) for sender, _ in self.pairs)
+
     def wait_for(self, count: int) -> None:
         """Return once every sender has at least `count` acknowledged messages."""
         for sender, _ in self.pairs:
@@ -69,9 +75,9 @@ def _has(texts: set[str], count: int) -> bool:
 
 
 @contextmanager
-def flowing(*pairs: tuple[Person, Person], has_ids: bool = True) -> Iterator[Traffic]:
+def flowing(*pairs: tuple[Person, Person], has_ids: bool = True, interval_s: float = 0.005) -> Iterator[Traffic]:
     """Traffic between these pairs, each (sender, recipient), while the block runs."""
-    traffic = Traffic(pairs, has_ids)
+    traffic = Traffic(pairs, has_ids, interval_s)
     traffic.start()
     try:
         yield traffic
@@ -106,7 +112,33 @@ def assert_nothing_lost(observer: RunningObserver, traffic: Traffic) -> None:
     """Promises 1, 3 and 4: what was acknowledged came, and is stored exactly once, in the order sent."""
     for sender, recipient in traffic.pairs:
         acknowledged = [text for text in traffic.attempted[sender.user] if text in traffic.acknowledged[sender.user]]
-        recipient.wait_for_texts(*acknowledged)
-        sender.wait_for_texts(*acknowledged)
-        assert acknowledged == without_repeats(recipient, sender.user), "delivered: not what was acknowledged, in order"
-        assert acknowledged == stored_texts(observer, recipient.user, sender.user), "stored: not exactly once, in order"
+        _wait_until_quiet(sender, recipient, acknowledged)
+        stored = stored_texts(observer, recipient.user, sender.user)
+        for what, came in (
+            ("stored", stored),
+            ("delivered", without_repeats(recipient, sender.user)),
+            ("echoed", without_repeats(sender, sender.user)),
+        ):
+            assert came == acknowledged, account(what, came, acknowledged, stored)
+
+
+def _wait_until_quiet(sender: Person, recipient: Person, texts: Sequence[str]) -> None:
+    """Return once all of it has come, or nothing has come for a while."""
+    for person in (sender, recipient):
+        count = -1
+        while count < len(person.inbox) and not set(texts) <= set(person.texts()):
+            count = len(person.inbox)
+            with suppress(AssertionError):
+                person.wait_for_texts(*texts)
+
+
+def account(what: str, came: Sequence[str], acknowledged: Sequence[str], stored: Sequence[str]) -> str:
+    """How two lists differ that should be the same, as a Jepsen report says it."""
+    lost = [text for text in acknowledged if text not in set(came)]
+    doubled = [text for text, times in Counter(came).items() if times > 1]
+    late = [text for text, before in zip(came[1:], came, strict=False) if int(text) < int(before)]
+    return (
+        f"acknowledged {len(acknowledged)}, {what} {len(came)}: lost {len(lost)} {lost[:20]} "
+        f"(of which stored {len(set(lost) & set(stored))}), twice {len(doubled)} {doubled[:20]}, "
+        f"out of order {len(late)} {late[:20]}"
+    )
