@@ -28,6 +28,8 @@ class Incoming:
     """Invalid UTF-8 arrives with backslash escapes, and `is_valid_text` False."""
     body: bytes = field(repr=False)
     is_redelivered: bool = False
+    returns: int = 0
+    """How often the broker took it back because who had it died, or left without having settled it."""
     attempt: int = 1
     """1 at first; counts the tries that ended in RETRY."""
     is_valid_text: bool = True

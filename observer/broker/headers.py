@@ -12,7 +12,14 @@ from observer.broker.wire import HeaderValue
 Headers: TypeAlias = Mapping[bytes, HeaderValue]
 
 OF_A_SHARD = frozenset(
-    {b"timestamp_in_ms", b"x-opt-mqtt-client-id", b"x-observer-attempt", b"x-observer-time-ms", b"x-observer-replay"}
+    {
+        b"timestamp_in_ms",
+        b"x-delivery-count",
+        b"x-opt-mqtt-client-id",
+        b"x-observer-attempt",
+        b"x-observer-time-ms",
+        b"x-observer-replay",
+    }
 )
 OF_THE_DEAD = OF_A_SHARD | {b"x-death", b"x-observer-reason", b"x-observer-routing-key"}
 

@@ -31,6 +31,7 @@ def incoming(delivery: wire.Delivery, headers: Headers, body: bytes, size: int) 
         routing_key=routing_key,
         body=body,
         is_redelivered=delivery.is_redelivered or number(headers, b"x-observer-replay") is not None,
+        returns=number(headers, b"x-delivery-count") or 0,
         attempt=1 if attempt is None else attempt,
         is_valid_text=is_valid_text,
         broker_time_ms=received_ms(headers),
@@ -68,8 +69,6 @@ class AmqpShardQueue:
         self._unsettled: set[int] = set()
         self._lost: BrokerUnavailable | None = None
         self._is_interrupted = False
-        self.unsettled_at_loss = 0
-        """How many deliveries were on their way through us when the line was lost."""
         self.lost_code = 0
         """AMQP reply code with which the broker closed the line; 0 if it was cut."""
 
@@ -193,7 +192,6 @@ class AmqpShardQueue:
     def _note_lost(self, code: int, text: str) -> None:
         if self._lost is None:
             self.lost_code = code
-            self.unsettled_at_loss = len(self._unsettled)
             self._lost = BrokerUnavailable(f"lost the line of shard {self._shard}: {code} {text}")
             self._waiting.clear()  # the broker will deliver them again, perhaps to another process
             self._arrived.set()

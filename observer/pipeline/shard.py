@@ -6,6 +6,7 @@
 | ... for longer than HOLD_S | all is given back to the broker, and the shard waits until the service answers |
 | the line to the broker | a new one; the broker delivers again what was not settled |
 | the line, at every delivery of one message | one delivery at a time, until the delivery limit takes that message out |
+| the process, at every delivery of one message | the same, once the broker says that a message came several times |
 | another process writes the shard (ShardLost) | everything is let go; if the shard is still ours, we begin again |
 | a message (anything else) | the batch is halved until it is alone; a few tries, here and by the broker; dead-letter |
 """
@@ -35,8 +36,10 @@ HOLD_S = 1200.0  # below the broker's limit of 30 minutes for an acknowledgement
 TRIES_IN_PLACE = 3
 POISON_CODES = frozenset({541, 501, 502})
 """What the broker closes a line with over a message that it cannot write (facts, 2.4)."""
+SUSPECT_AFTER_RETURNS = 3
+"""A message that kills the process leaves no other trace than that the broker had to take it back."""
 CAREFUL_EXTRA = 50
-"""Deliveries taken one at a time beyond those that were in hand when the line was lost."""
+"""New deliveries taken one at a time behind those that had come before: one culprit follows another."""
 CAREFUL_WAIT_S = 1.0
 PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
@@ -130,12 +133,16 @@ class ShardLoop:
             deliveries = await self._receive(queue, limit, is_careful=is_careful)
             if not deliveries:
                 return
+            if not is_careful and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
+                log.warning("shard_careful", returns=max(one.returns for one in deliveries))
+                self._careful_left = CAREFUL_EXTRA
+                return
             batch = Batch(self.shard, queue, deliveries, limit)
             numbering = await self._carry_through(batch, numbering)
             self._failures = 0
             if is_careful:
-                self._careful_left = max(0, self._careful_left - len(batch.deliveries))
-                if not self._careful_left:
+                self._careful_left -= sum(not one.returns for one in batch.deliveries)
+                if self._careful_left <= 0:
                     return  # come back with the full prefetch
 
     async def _receive(self, queue: AmqpShardQueue, limit: int, *, is_careful: bool) -> Sequence[Incoming]:
@@ -202,7 +209,7 @@ class ShardLoop:
     def _note_poison(self, queue: AmqpShardQueue) -> None:
         """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""
         if queue.is_lost and queue.lost_code in POISON_CODES:
-            self._careful_left = max(self._careful_left, queue.unsettled_at_loss + CAREFUL_EXTRA)
+            self._careful_left = CAREFUL_EXTRA
             self._failures = 0
 
     async def _until_store_answers(self) -> None:

@@ -1,11 +1,16 @@
-"""Publishes that kill AMQP connections or decoders (rabbitmq-facts, 2.4), amid the traffic of others."""
+"""Publishes that kill AMQP connections, decoders (rabbitmq-facts, 2.4) or processes, amid the traffic of others."""
+
+from pathlib import Path
 
 import pytest
 
 from tests.integration.test_faults import busy
-from tests.services.observer import RunningObserver
+from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import connected
+from tests.services.rabbitmq import RunningBroker
 from tests.services.raw_mqtt import raw_client
+from tests.services.third_party import third_party_policy
+from tests.services.traffic import without_repeats
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -43,6 +48,44 @@ def test_many_topics_too_long_for_amqp_do_not_make_it_wait_longer_each_time(obse
         sender = traffic.pairs[0][0]
         sender.wait_until(lambda: _dead(observer) == before + 12, "the dead letters", timeout_s=60)
         traffic.wait_for(100)
+
+
+DEADLY_POLICY = """
+import os
+from policies.base import ALLOW, Policy
+
+class ThirdParty(Policy):
+    name = "deadly"
+
+    def on_deliver(self, submission, recipient, facts):
+        if submission.body.get("text") == "die":
+            os.kill(os.getpid(), 9)
+        return ALLOW
+"""
+
+
+def test_a_message_that_kills_the_process_is_dead_lettered_and_its_neighbours_arrive(
+    broker: RunningBroker, tmp_path: Path
+) -> None:
+    """The observer is started again whenever it has died, as an orchestrator does it."""
+    policy = third_party_policy(tmp_path, "deadly", DEADLY_POLICY)
+    texts = [f"before {number}" for number in range(10)] + ["die"] + [f"after {number}" for number in range(10)]
+    with running_observer(broker, tmp_path, **policy) as observer:
+        dead = _dead(observer)
+        eve, bob = observer.person("eve"), observer.person("bob")
+        with connected(eve, bob):
+            observer.stop()  # so that all of them wait together
+            for text in texts:
+                eve.send("bob", text).wait_for_publish(30)
+            while _dead(observer) == dead:
+                observer.begin()
+                observer.wait_until(
+                    lambda: observer.has_ended() or _dead(observer) > dead, "a death, or the dead letter"
+                )
+            texts.remove("die")
+            bob.wait_for_texts(*texts)
+        assert without_repeats(bob, "eve") == texts
+        assert _dead(observer) == dead + 1
 
 
 def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:

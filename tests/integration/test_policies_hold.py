@@ -7,13 +7,14 @@ import pytest
 from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import connected
 from tests.services.rabbitmq import RunningBroker
+from tests.services.third_party import third_party_policy
 
 pytestmark = pytest.mark.broker
 
 CRASHING_POLICY = """
 from policies.base import ALLOW, Policy
 
-class Crashing(Policy):
+class ThirdParty(Policy):
     name = "crashing"
 
     def on_deliver(self, submission, recipient, facts):
@@ -23,26 +24,10 @@ class Crashing(Policy):
 """
 
 
-def install_policy(site: Path) -> None:
-    """A third-party policy as pip would install it: a module and its entry point."""
-    (site / "crashing_policy.py").write_text(CRASHING_POLICY)
-    info = site / "crashing_policy-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing-policy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[inbox_observer.policies]\ncrashing = crashing_policy:Crashing\n")
-
-
 def test_a_message_whose_policy_crashes_is_never_delivered(broker: RunningBroker, tmp_path: Path) -> None:
     """It is tried again, then dead-lettered and told; everybody else's messages pass."""
-    site = tmp_path / "site"
-    site.mkdir()
-    install_policy(site)
-    extra = {
-        "PYTHONPATH": str(site),
-        "OBSERVER_POLICIES__EXTRA": '{"crashing": {}}',
-        "OBSERVER_BROKER__DEAD_LETTER_AFTER": "2",
-    }
-    with running_observer(broker, tmp_path, **extra) as observer:
+    policy = third_party_policy(tmp_path, "crashing", CRASHING_POLICY)
+    with running_observer(broker, tmp_path, OBSERVER_BROKER__DEAD_LETTER_AFTER="2", **policy) as observer:
         alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob):
             alice.send("bob", "crash")

@@ -76,6 +76,10 @@ class RunningObserver:
         credential = self.api_key if user is None else self.issue(user).token
         return httpx.Client(base_url=self.api_url, headers={"Authorization": f"Bearer {credential}"}, timeout=20)
 
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process is None or self.process.poll() is not None
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.begin()
