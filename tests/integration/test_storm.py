@@ -20,7 +20,7 @@ from tests.services.observer import RunningObserver, running_observer
 from tests.services.rabbitmq import RunningBroker
 from tests.services.traffic import Traffic
 
-FAULTS = int(os.environ.get("OBSERVER_TEST_STORM_FAULTS", "5"))
+FAULTS = int(os.environ.get("OBSERVER_TEST_STORM_FAULTS", "3"))
 INTERVAL_S = 0.1
 """Slow enough that no session holds more copies than the broker's policy allows it (1,000) when a long fault ends."""
 log = logging.getLogger(__name__)
