@@ -1,4 +1,4 @@
-"""Stage 2: what a delivery means. Pure; nothing that a client can send makes it raise."""
+"""What a delivery means. Pure; nothing that a client can send makes it raise."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
