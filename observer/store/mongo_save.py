@@ -54,18 +54,17 @@ async def _insert_missing(
     for message, document in zip(messages, documents, strict=True):
         if at_place.get(document["place"], document["_id"]) != document["_id"]:
             raise ShardLost(f"offset {message.offset} of shard {message.shard} is taken by another message")
-    missing = [document for document in documents if document["_id"] not in stored]
+    if any(document | stored.get(document["_id"], {}) != document for document in documents):
+        # One client id, two recipients: it came through another shard. Or a save that was given up came through after
+        # all, or another process holds the same deliveries: with another time or verdict. The next look-up knows what
+        # is stored; only that may be shown, and what stands behind it in the batch must get a later time.
+        raise StoreUnavailable("a message of this batch was stored otherwise meanwhile")
     try:
-        if missing:
+        if missing := [document for document in documents if document["_id"] not in stored]:
             await collections.messages.insert_many(missing, ordered=True)
     except BulkWriteError as error:
         # What stood in the way is there but not on the majority yet, or came this moment: the next try sees it.
         raise StoreUnavailable("messages of this batch are being stored by somebody else") from error
-    known = [(document, stored[document["_id"]]) for document in documents if document["_id"] in stored]
-    if any(document | found != document for document, found in known):
-        # One client id, two recipients: it came through another shard. Or a save that was given up came through after
-        # all, with another time or verdict. The next look-up knows what is stored; only that may be shown.
-        raise StoreUnavailable("a message of this batch was stored otherwise meanwhile")
     return messages
 
 
