@@ -131,7 +131,8 @@ class _Transport(TransportFactory):
 def line_errors(doing: str) -> Iterator[None]:
     """Turn every way in which the library says that a line is gone into BrokerUnavailable.
 
-    It says so with its own errors, with a RuntimeError, or by cancelling whoever waits for an answer on it.
+    It says so with its own errors, with a RuntimeError, with a bare Exception, or by cancelling whoever waits for an
+    answer on it.
     """
     try:
         yield
@@ -140,6 +141,10 @@ def line_errors(doing: str) -> Iterator[None]:
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable(f"{doing}: the line was closed meanwhile") from error
+    except Exception as error:
+        if type(error) is not Exception:  # that is what aiormq ends a wait with when it knows no reason
             raise
         raise BrokerUnavailable(f"{doing}: the line was closed meanwhile") from error
 
