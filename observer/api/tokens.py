@@ -90,4 +90,4 @@ def _user_for(caller: Caller, wanted: str | None) -> str:
 async def jwks(ports: Ports, response: Response) -> Mapping[str, Any]:
     """The public keys that our tokens are signed with, as a JWK set. Open to everyone."""
     response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"
-    return ports.issuer.jwks()
+    return await ports.issuer.jwks()

@@ -81,7 +81,7 @@ class TokenIssuer(Protocol):
         """
         ...
 
-    def jwks(self) -> Mapping[str, Any]:
+    async def jwks(self) -> Mapping[str, Any]:
         """The public keys, as a JWK set; empty with HS256."""
         ...
 

@@ -58,6 +58,7 @@ class Identities:
 
         Raises Refused, always with the same text, for anything that does not hold; why stands in the log alone.
         """
+        await self._keys.refresh()  # here, because whoever shows an API key asks for tokens that these keys sign
         try:
             return self._by_api_key(credential) or await self._by_token(credential)
         except UnprovenError as unproven:
@@ -75,7 +76,6 @@ class Identities:
 
     async def _by_token(self, token: str) -> Caller:
         unverified = peek(token)
-        await self._keys.refresh()
         own = self._keys.ring.find(unverified.kid) if unverified.kid is not None else None
         if own is not None:
             return _broker_caller(verify(token, own.verifier, own.algorithm, audience=self._audience))

@@ -51,8 +51,9 @@ class BrokerTokens:
             return self._issue_chat21(app, user, device)
         return self._issue_standard(app, user, random_device() if device is None else device)
 
-    def jwks(self) -> Mapping[str, Any]:
+    async def jwks(self) -> Mapping[str, Any]:
         """The public keys, as a JWK set; empty with HS256."""
+        await self._keys.refresh()
         return self._keys.ring.jwks()
 
     def _issue_chat21(self, app: str, user: str, device: str | None) -> IssuedToken:

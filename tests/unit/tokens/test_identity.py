@@ -86,6 +86,19 @@ async def test_a_rotation_while_we_run_is_followed(folder: Path, foreign_key: RS
     assert (await believed.identify(own_token(newest))).user == "alice"
 
 
+async def test_a_rotation_is_followed_where_nobody_shows_anything_but_an_api_key(
+    folder: Path, foreign_key: RSAPrivateKey
+) -> None:
+    """Else a server that asks for its users' tokens would get them signed with a key that the broker has forgotten."""
+    now = [0.0]
+    keys = KeyStore(folder, clock=lambda: now[0])
+    believed = identities(keys, foreign_key)
+    newest = rotate_keys(folder).current
+    now[0] = 10.0
+    await believed.identify(API_KEY)
+    assert keys.ring.current.kid == newest.kid
+
+
 async def test_a_chat21_token_is_its_user_too(believed: Identities, keys: KeyStore) -> None:
     chat21 = Chat21Tokens(CHAT21_KEY, key_id="tiledesk-key")
     issued = BrokerTokens(keys, chat21=chat21).issue("tilechat", "USER1", profile=Profile.CHAT21)
