@@ -9,10 +9,11 @@ from contextlib import ExitStack
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from observer.api.intake import PROBE_PATHS
 from observer.api.problems import problem_response, unavailable
 
 READS_AT_ONCE = 8
+NEVER_WAITS = frozenset({"/livez", "/readyz", "/metrics"})
+"""What an operator asks when all is busy; none of it asks the store."""
 SENDS_AT_ONCE = 32
 """More, since each waits for the broker's confirm; and apart, so that a broker in need keeps no reader waiting."""
 WAIT_S = 10.0
@@ -50,7 +51,7 @@ class Turns:
 
     def _turns_of(self, scope: Scope) -> asyncio.Semaphore | None:
         match scope["method"], scope["path"]:
-            case "GET", path if path not in PROBE_PATHS:
+            case "GET", path if path not in NEVER_WAITS:
                 return self._reads
             case "POST", "/v1/messages":
                 return self._sends

@@ -13,7 +13,7 @@ from observer.api.turns import READS_AT_ONCE, SENDS_AT_ONCE, Turns
 from observer.store.base import Page
 from observer.store.sqlite import SqliteStore
 from tests.unit.api.test_problems import check_problem
-from tests.unit.api.world import World
+from tests.unit.api.world import ADMIN_KEY, World
 
 SENT = {"recipient": "bob", "text": "hi"}
 
@@ -53,6 +53,7 @@ async def test_reads_beyond_a_few_wait_and_what_is_not_a_read_does_not(world: Wo
     readers = await reading(world, slow, READS_AT_ONCE + 3)
     assert (await world.call("POST", "/v1/messages", as_user="alice", json=SENT)).status_code == 202
     assert (await world.call("GET", "/livez")).status_code == 200
+    assert (await world.call("GET", "/metrics", key=ADMIN_KEY)).status_code == 200
     assert (await world.call("PUT", "/v1/blocks/eve", as_user="alice")).is_success
     assert slow.asked == READS_AT_ONCE
     slow.is_let_go.set()
