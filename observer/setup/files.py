@@ -18,24 +18,35 @@ def make_folder(path: Path, *, mode: int = 0o755) -> None:
 
 
 def write_once(path: Path, content: bytes, *, mode: int = SECRET_MODE) -> None:
-    """Write a file that must not be there yet."""
-    _write(path, content, os.O_EXCL, mode)
+    """Write a file that must not be there yet. It gets its name when it is whole, whatever interrupts this."""
+    if path.exists():
+        raise ConfigError(f"cannot write {path}: it is there already. Remove it, or choose another folder with --dir.")
+    part = path.with_name(f"{path.name}.part")
+    _write(part, content, mode)
+    part.rename(path)
 
 
 def write_if_changed(path: Path, content: bytes, *, mode: int = OPEN_MODE) -> bool:
     """Write `content` unless the file holds it already; return whether it was written."""
-    if path.exists() and path.read_bytes() == content:
-        return False
-    _write(path, content, os.O_TRUNC, mode)
+    try:
+        if path.exists() and path.read_bytes() == content:
+            return False
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}. Run this as the user who owns it, or as root."
+        ) from error
+    _write(path, content, mode)
     return True
 
 
-def _write(path: Path, content: bytes, flag: int, mode: int) -> None:
+def _write(path: Path, content: bytes, mode: int) -> None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag, mode)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         except OSError:  # the disk is full: half a file would be taken for a whole one by the next set-up
             path.unlink()
             raise

@@ -3,6 +3,9 @@
 import hashlib
 import os
 import resource
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from observer.errors import ConfigError
 from observer.settings_load import load_settings
 from observer.setup.api_key import ensure_api_key
 from observer.setup.broker_files import BrokerPorts
+from observer.setup.files import write_if_changed
 from observer.setup.set_up import Places, SetUpOptions, set_up
 from observer.tokens.keys import generate_key, read_ring
 
@@ -143,3 +147,32 @@ def test_a_full_disk_leaves_no_half_written_key(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_set_up_leaves_no_key_that_the_next_one_takes_for_whole(tmp_path: Path) -> None:
+    """Killed while it writes: by the signal that a process gets which writes beyond its limit."""
+    key = tmp_path / "api.key"
+    killed = (
+        "import resource, signal, sys; from pathlib import Path; from observer.setup.api_key import ensure_api_key; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); ensure_api_key(Path(sys.argv[1]))"
+    )
+    ended = subprocess.run([sys.executable, "-c", killed, str(key)], check=False)
+    assert ended.returncode == -signal.SIGXFSZ
+    assert not key.exists()
+    ensure_api_key(key)
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["api.key"]
+
+
+def test_an_empty_api_key_is_none(tmp_path: Path) -> None:
+    (tmp_path / "api.key").touch()
+    with pytest.raises(ConfigError, match="is empty: remove the file"):
+        ensure_api_key(tmp_path / "api.key")
+
+
+def test_a_file_of_somebody_else_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """A folder stands for it: that cannot be read either, not even by root."""
+    (tmp_path / "advanced.config").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot read .*as root"):
+        write_if_changed(tmp_path / "advanced.config", b"")
