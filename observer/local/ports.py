@@ -17,7 +17,7 @@ def free_ports(count: int) -> list[int]:
 
 def is_taken(port: int, *, address: str = LOOPBACK) -> bool:
     """Whether somebody listens on `port` already."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left counts as free
         try:
             probe.bind((address, port))
