@@ -1,5 +1,6 @@
 """What must hold between settings (an error), and what an operator should look at twice (a warning). Pure."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -28,6 +29,10 @@ def risks(settings: Settings) -> list[str]:
     return [*_risky_listening(settings), *_risky_policies(settings), *_risky_tokens(settings), *_odd_sizes(settings)]
 
 
+_LATER_HOSTS = re.compile(r",[^/@]*(?=/)")
+"""The URL of a replica set names several hosts, which the URL standard does not know: PyMongo checks them."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
     try:
@@ -50,7 +55,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _wrong_store(settings: Settings) -> Iterator[str]:
-    parts = _split(settings.store.url.get_secret_value())
+    parts = _split(_LATER_HOSTS.sub("", settings.store.url.get_secret_value()))
     match parts:
         case SplitResult(scheme="sqlite", netloc="", path=path) if len(path) > 1:
             return

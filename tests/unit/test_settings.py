@@ -242,6 +242,8 @@ class TestContradictions:
         [
             {"STORE__URL": "sqlite:////var/lib/chat.db"},
             {"STORE__URL": "mongodb://u:p@a,b:27018/chat?replicaSet=rs0"},
+            {"STORE__URL": "mongodb://u:a,b@a:27017,b:27018,c/chat?replicaSet=rs0"},
+            {"STORE__URL": "mongodb://[::1]:27017,[::1]:27018/chat"},
             {"STORE__URL": "mongodb+srv://cluster.example/chat"},
             {"TOKENS__CHAT21__ENABLED": "true", "TOKENS__CHAT21__KEY": KEY_32},
             {"IDENTITY__ISSUERS__I": '{"app": "a", "algorithms": ["HS256"], "shared_key": "' + KEY_32 + '"}'},
