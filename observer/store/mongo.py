@@ -14,7 +14,7 @@ from observer.store import mongo_look_up, mongo_read, mongo_save, mongo_settings
 from observer.store.base import BanEntry, Conversation, Found, Page, Peer, Position, Query, ShardPosition
 from observer.store.mongo_calls import patiently
 from observer.store.mongo_documents import Document
-from observer.store.mongo_schema import VERSION, Collections, Database, collections_of, migrate
+from observer.store.mongo_schema import Collections, Database, collections_of, migrate
 from policies.base import Ban, Privacy
 
 P = ParamSpec("P")
@@ -24,7 +24,8 @@ _URL_RULE = (
     "In user and password write @ as %40, : as %3A, / as %2F and % as %25; the options and their values must be those "
     "that PyMongo knows; mongodb+srv:// takes one host name and no port"
 )
-_MAY_NOT = (13, 18)  # Unauthorized, AuthenticationFailed
+_MAY_NOT = (13, 18, 8000)  # Unauthorized, AuthenticationFailed, and Atlas' word for the latter
+_LOG_IN_RULE = "a user that was made in the database admin needs ?authSource=admin"
 
 
 class MongoStore:
@@ -50,7 +51,9 @@ class MongoStore:
             await self.close()
             cause = error.__cause__
             if isinstance(cause, OperationFailure) and cause.code in _MAY_NOT:
-                raise ConfigError(f"store.url: MongoDB refuses the user or password: {cause}") from cause
+                raise ConfigError(
+                    f"store.url: MongoDB refuses the user or password ({cause}); {_LOG_IN_RULE}"
+                ) from cause
             raise
         except ConfigError:
             await self.close()
@@ -96,7 +99,7 @@ class MongoStore:
 
     async def ping(self) -> None:
         """Return once something was written on the majority."""
-        await self._do(_write_version)
+        await self._do(_write_ping)
 
     async def _do(
         self, function: Callable[Concatenate[Collections, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -209,7 +212,5 @@ class MongoStore:
         await self._do(mongo_settings.set_profile, app, user, profile)
 
 
-async def _write_version(collections: Collections) -> None:
-    await collections.schema.update_one(
-        {"_id": "version"}, {"$set": {"version": VERSION}, "$currentDate": {"pinged": True}}
-    )
+async def _write_ping(collections: Collections) -> None:
+    await collections.schema.update_one({"_id": "version"}, {"$currentDate": {"pinged": True}})

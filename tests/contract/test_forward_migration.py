@@ -113,3 +113,18 @@ async def test_mongo_data_of_a_later_version_is_left_alone(mongo_url: str) -> No
     store = open_store(mongo_url, 10.0)
     with pytest.raises(ConfigError, match="schema version 99, this program knows 2 at most"):
         await store.open()
+
+
+@pytest.mark.mongo
+async def test_a_mongo_ping_of_an_old_process_leaves_the_version_of_a_newer_one_alone(mongo_url: str) -> None:
+    """A process that was forgotten in the update asks every two seconds whether the store takes what is written."""
+    store = open_store(mongo_url, 10.0)
+    await store.open()
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        schema = client.get_default_database()["schema"]
+        schema.update_one({"_id": "version"}, {"$set": {"version": 99}})
+        await store.ping()
+        version = schema.find_one({"_id": "version"})
+    await store.close()
+    assert version is not None
+    assert version["version"] == 99
