@@ -90,7 +90,7 @@ class ShapeSettings(Section):
     """Policy `shape`: what a message may look like."""
 
     enabled: bool = Field(True, description="Whether the policy is on.")
-    max_bytes: int = Field(65_536, ge=256, le=16_777_216, description="Largest payload.")
+    max_bytes: int = Field(65_536, ge=256, le=16_000_000, description="Largest payload.")
     max_depth: int = Field(16, ge=1, le=128, description="Deepest nesting of objects and lists.")
     max_fields: int = Field(100, ge=1, le=10_000, description="Most fields of the message object itself.")
     max_text: int = Field(20_000, ge=1, description="Most characters of `text`.")
