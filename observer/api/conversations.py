@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from observer.api.auth import Acting, ActingUser
 from observer.api.cursors import decode_cursor, encode_cursor, position_of
 from observer.api.openapi import of_user
+from observer.api.pages import fitting
 from observer.api.problems import Problem
 from observer.api.services import Ports
 from observer.api.wire import UserId, WireMessage, json_response, wire_form
@@ -68,8 +69,8 @@ async def list_conversations(
     """One's conversations, the one with the newest message first."""
     position = None if before is None else decode_cursor(before)
     found = await ports.store.conversations(acting.app, acting.user, before=position, limit=limit + 1)
-    shown = found[:limit]
-    after_them = encode_cursor(position_of(shown[-1].last_message)) if len(found) > limit else None
+    shown = found[: min(limit, fitting(one.last_message for one in found))]
+    after_them = encode_cursor(position_of(shown[-1].last_message)) if len(found) > len(shown) else None
     return json_response({"conversations": [_answer(one) for one in shown], "next": after_them})
 
 

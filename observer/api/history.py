@@ -9,6 +9,7 @@ from observer.api.auth import ActingUser
 from observer.api.conversations import PeerId
 from observer.api.cursors import decode_cursor, encode_cursor, position_of
 from observer.api.openapi import of_user
+from observer.api.pages import fitting
 from observer.api.problems import Problem
 from observer.api.services import Ports
 from observer.api.wire import WireMessage, json_response, wire_forms
@@ -50,14 +51,17 @@ async def history(
         after=None if after is None else decode_cursor(after),
         limit=limit,
     )
-    cursors = [encode_cursor(position_of(message)) for message in page.messages[:1] + page.messages[-1:]]
+    found = page.messages
+    shown = found[len(found) - fitting(reversed(found)) :] if after is None else found[: fitting(found)]
+    has_more = page.has_more or len(shown) < len(found)
+    cursors = [encode_cursor(position_of(message)) for message in shown[:1] + shown[-1:]]
     first, last = cursors or (None, after)
-    is_beginning = after is None and not page.has_more
+    is_beginning = after is None and not has_more
     return json_response(
         {
-            "messages": wire_forms(page.messages, acting.user),
+            "messages": wire_forms(shown, acting.user),
             "previous": None if is_beginning else first,
             "next": last,
-            "has_more": page.has_more,
+            "has_more": has_more,
         }
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from observer.api.auth import Acting, ActingUser
 from observer.api.openapi import of_user
+from observer.api.pages import fitting
 from observer.api.problems import Problem
 from observer.api.services import Ports
 from observer.api.sync_tokens import Seen, UnusableToken, decode_sync_token, encode_sync_token
@@ -52,7 +53,9 @@ async def sync(
         return _page(acting, await _heads(ports.store, acting), (), has_more=False)
     seen = Seen() if since is None else await _seen(ports.store, acting, since)
     page = await ports.store.timeline(acting.app, acting.user, seen.offsets, limit)
-    return _page(acting, seen.with_messages(page.messages), page.messages, has_more=page.has_more)
+    shown = page.messages[: fitting(page.messages)]
+    has_more = page.has_more or len(shown) < len(page.messages)
+    return _page(acting, seen.with_messages(shown), shown, has_more=has_more)
 
 
 async def _seen(store: Store, acting: Acting, since: str) -> Seen:
