@@ -78,11 +78,11 @@ async def conversations(
 
 
 async def conversation(collections: Collections, app: str, owner: str, peer: str) -> Conversation | None:
-    """One conversation of an owner, if it has a message."""
+    """One conversation of an owner, if it has a message, and that is there: a restored dump may lack it."""
     document = await collections.peers.find_one({"_id": key(app, owner, peer)})
     if document is None or "last" not in document:
         return None
-    return (await _conversations(collections, app, owner, [document]))[0]
+    return next(iter(await _conversations(collections, app, owner, [document])), None)
 
 
 async def _conversations(
