@@ -178,6 +178,8 @@ class ShardLoop:
                     return None
             numbering, batch.is_repeat = None, True  # the try may have been half done
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
+            if batch.queue.is_lost:  # another line has these deliveries by now, and may have stored them
+                raise BrokerUnavailable("the line was lost while its batch waited")
             tries += 1
 
     async def _read_numbering(self) -> Numbering:
