@@ -144,7 +144,8 @@ def line_errors(doing: str) -> Iterator[None]:
             raise
         raise BrokerUnavailable(f"{doing}: the line was closed meanwhile") from error
     except Exception as error:
-        if type(error) is not Exception:  # that is what aiormq ends a wait with when it knows no reason
+        # What aiormq ends a wait with when it knows no reason, and what it answers when the connection is closed.
+        if type(error) not in (Exception, RuntimeError):
             raise
         raise BrokerUnavailable(f"{doing}: the line was closed meanwhile") from error
 

@@ -17,6 +17,7 @@ from observer.errors import BrokerUnavailable
         ConnectionResetError(),
         TimeoutError(),
         Exception(),  # what it ends a wait for a drained line with when it knows no reason
+        RuntimeError("closed"),
         asyncio.CancelledError(),
     ],
 )
