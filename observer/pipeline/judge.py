@@ -73,6 +73,8 @@ def judge(
     for index, submission in submissions:
         known = looked_up.known(submission)
         if known is not None:
+            if known.shard == shard:
+                numbering.pass_by(known.offset, known.timestamp_ms)
             _plan_known(plan, index, submission, known, is_echo=not (is_repeat or submission.is_repeat))
         elif submission.message_id in planned:
             _plan_known(plan, index, submission, planned[submission.message_id], is_echo=True)

@@ -39,6 +39,15 @@ class Numbering:
         if self.last_of_pair:
             self.last_of_pair = _not_before(self.last_of_pair, self.timestamp_ms)
 
+    def pass_by(self, offset: int, timestamp_ms: int) -> None:
+        """Go on behind a known message that stands where the next one would: a try of ours that was half done.
+
+        One that stands further on must still stop us: what is before it is another writer's.
+        """
+        if offset == self.next_offset:
+            self.next_offset += 1
+            self.timestamp_ms = max(self.timestamp_ms, timestamp_ms + 1)
+
     def take(self, pair: Pair) -> tuple[int, int]:
         """(offset, timestamp) of the next message."""
         offset = self.next_offset

@@ -123,6 +123,15 @@ def test_a_redelivered_message_that_is_stored_gets_all_its_copies_again_as_they_
     assert plan.publications == list(direct.plan_copies(known))
 
 
+@pytest.mark.parametrize(("place", "offset"), [((3, 0), 1), ((3, 1), 0), ((2, 0), 0)])
+def test_only_what_stands_at_the_next_offset_of_the_own_shard_is_passed_by(place: tuple[int, int], offset: int) -> None:
+    """A half-done try of the same batch stored it; the new message behind it comes next."""
+    first, second = submission("one", is_repeat=True), submission("two")
+    known = replace(stored(first), shard=place[0], offset=place[1])
+    plan = planned([first, second], Found(messages={first.message_id: known}))
+    assert [message.offset for message in plan.messages] == [offset]
+
+
 def test_a_message_that_its_client_sent_again_is_echoed_to_him_alone() -> None:
     known = stored(submission())
     plan = planned([submission()], Found(messages={known.message_id: known}))

@@ -56,3 +56,21 @@ def test_when_the_last_writer_stopped_stays_known() -> None:
     numbering.begin_batch(1_000)
     numbering.take(PAIRS[0])
     assert numbering.copy().resumed_ms == 20
+
+
+def test_what_a_half_done_try_stored_is_passed_by_and_time_goes_on_behind_it() -> None:
+    """Two of a batch's messages are stored already; the third gets the next offset, and a later time."""
+    numbering = Numbering.after(ShardPosition(5, 20))
+    numbering.begin_batch(30)
+    numbering.pass_by(5, 90)
+    numbering.pass_by(6, 95)
+    assert numbering.take(PAIRS[0]) == (7, 96)
+
+
+def test_a_known_message_further_on_is_another_writers_and_is_not_passed_by() -> None:
+    """The next message then meets an offset that is taken, and we stop: that is the fence."""
+    numbering = Numbering.after(ShardPosition(5, 20))
+    numbering.begin_batch(30)
+    for offset in (3, 6, 9):
+        numbering.pass_by(offset, 90)
+    assert numbering.take(PAIRS[0]) == (5, 30)
