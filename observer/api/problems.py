@@ -47,7 +47,7 @@ KINDS: Mapping[str, Kind] = {
     "invalid_client_message_id": Kind(422, "The client message id is not valid"),
     "rate_limited": Kind(429, "Too many requests"),
     "internal_error": Kind(500, "Something went wrong on our side"),
-    "busy": Kind(503, "Too many read at once now"),
+    "busy": Kind(503, "Too many requests at once now"),
     "broker_unavailable": Kind(503, "The broker does not answer now"),
     "store_unavailable": Kind(503, "The store does not answer now"),
     "not_ready": Kind(503, "The observer is not ready"),

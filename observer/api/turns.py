@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from observer.api.problems import problem_response, unavailable
 
 READS_AT_ONCE = 8
-NEVER_WAITS = frozenset({"/livez", "/readyz", "/metrics"})
-"""What an operator asks when all is busy; none of it asks the store."""
 SENDS_AT_ONCE = 32
 """More, since each waits for the broker's confirm; and apart, so that a broker in need keeps no reader waiting."""
 WAIT_S = 10.0
 """A client that waited so long is better told to come later."""
+NEVER_WAITS = frozenset({"/livez", "/readyz", "/metrics"})
+"""What an operator asks when all is busy; none of it asks the store."""
 
 
 class Turns:
