@@ -3,6 +3,7 @@
 # A plugin comes before those that import it: else pytest cannot rewrite its assertions, and says so.
 pytest_plugins = [
     "tests.services.rabbitmq",
+    "tests.services.queues",
     "tests.services.mongo",
     "tests.services.observer",
     "tests.services.compose",

@@ -7,18 +7,14 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from tests.services.broker_clients import observer_channel
-from tests.services.queues import purge
 from tests.services.rabbitmq import RunningBroker
 
 
 @pytest.fixture
 async def channel(broker: RunningBroker) -> AsyncIterator[AbstractChannel]:
-    """The observer's channel; our queues are empty before and after the test."""
+    """The observer's channel."""
     async with observer_channel(broker) as channel:
-        await purge(channel, broker)
         yield channel
-    async with observer_channel(broker) as fresh:
-        await purge(fresh, broker)
 
 
 @pytest.fixture

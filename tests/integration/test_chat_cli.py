@@ -18,9 +18,9 @@ TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="module")
-def observer(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
+def observer(shared_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
     """One observer for all of these tests: each has people of its own."""
-    with running_observer(broker, tmp_path_factory.mktemp("observer")) as running:
+    with running_observer(shared_broker, tmp_path_factory.mktemp("observer")) as running:
         yield running
 
 

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,25 +24,16 @@ KEY = topics.outgoing("demo", "alice", "bob")
 
 
 @pytest.fixture(scope="module")
-def observer(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
-    """One observer for all of these tests: none of them leaves a dead letter behind."""
-    with running_observer(broker, tmp_path_factory.mktemp("observer")) as running:
+def observer(shared_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningObserver]:
+    """One observer for all of these tests."""
+    with running_observer(shared_broker, tmp_path_factory.mktemp("observer")) as running:
         yield running
 
 
 @pytest.fixture
-async def options(broker: RunningBroker) -> AsyncIterator[BrokerOptions]:
-    """How to reach the broker, with an empty dead-letter queue before and after."""
-    await empty(broker.options)
-    yield broker.options
-    await empty(broker.options)
-
-
-async def empty(options: BrokerOptions) -> None:
-    async with DeadLetters(options) as queue:
-        letters, _ = await queue.read(1000)
-        for letter in letters:
-            await queue.drop(letter)
+def options(broker: RunningBroker) -> BrokerOptions:
+    """How to reach the broker, with an empty dead-letter queue."""
+    return broker.options
 
 
 async def park(options: BrokerOptions, body: bytes, *, routing_key: str = KEY, reason: str = "bug") -> None:

@@ -39,7 +39,6 @@ def test_a_message_whose_policy_crashes_is_never_delivered(broker: RunningBroker
         assert bob.texts() == ["fine", "end"]
         assert observer.metric("observer_messages_total", outcome="retried") == 1
         assert observer.metric("observer_messages_total", outcome="dead_lettered") == 1
-    broker.rabbitmqctl("purge_queue", "chat.dead")
 
 
 def test_a_block_holds_from_the_next_message_on_and_is_not_revealed(observer: RunningObserver) -> None:

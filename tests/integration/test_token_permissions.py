@@ -37,14 +37,14 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.fixture(scope="module")
-def tokens(broker: RunningBroker) -> BrokerTokens:
-    return BrokerTokens(KeyStore(broker.keys_dir))
+def tokens(shared_broker: RunningBroker) -> BrokerTokens:
+    return BrokerTokens(KeyStore(shared_broker.keys_dir))
 
 
 @pytest.fixture(scope="module")
-def key(broker: RunningBroker) -> SigningKey:
+def key(shared_broker: RunningBroker) -> SigningKey:
     """The key that the broker believes now."""
-    return read_ring(broker.keys_dir).current
+    return read_ring(shared_broker.keys_dir).current
 
 
 @pytest.fixture

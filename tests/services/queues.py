@@ -5,14 +5,28 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar
 
+import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from observer.broker import names
-from tests.services.broker_clients import WAIT_S
+from tests.services.broker_clients import WAIT_S, observer_channel
 from tests.services.rabbitmq import RunningBroker
 
 POLL_S = 0.05
 Found = TypeVar("Found")
+
+
+@pytest.fixture
+def broker(shared_broker: RunningBroker) -> RunningBroker:
+    """The broker of this run, with nothing in our queues of what other tests have sent and nobody has read."""
+    asyncio.run(empty_queues(shared_broker))
+    return shared_broker
+
+
+async def empty_queues(broker: RunningBroker) -> None:
+    """Purge them over a line of its own."""
+    async with observer_channel(broker) as channel:
+        await purge(channel, broker)
 
 
 def our_queues(broker: RunningBroker) -> list[str]:

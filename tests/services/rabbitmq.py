@@ -141,8 +141,8 @@ class RunningBroker:
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[RunningBroker]:
-    """A real RabbitMQ with our full set-up, shared by the whole run: a test leaves it up, and its queues empty."""
+def shared_broker() -> Iterator[RunningBroker]:
+    """A real RabbitMQ with our full set-up, shared by the whole run: a test leaves it up (see `broker`)."""
     with running_broker() as running:
         yield running
 
