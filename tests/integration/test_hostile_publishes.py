@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from observer.broker import names
 from tests.integration.test_faults import busy
 from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import connected
+from tests.services.queues import what_waits
 from tests.services.rabbitmq import RunningBroker
 from tests.services.raw_mqtt import raw_client
 from tests.services.third_party import third_party_policy
@@ -16,8 +18,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
 
 def _dead(observer: RunningObserver) -> int:
-    listing = observer.broker.rabbitmqctl("-q", "list_queues", "name", "messages")
-    return int(next(line.split()[1] for line in listing.splitlines() if line.startswith("chat.dead")))
+    return what_waits(observer.broker).get(names.DEAD_QUEUE, 0)
 
 
 def _topic(middle: bytes) -> bytes:
@@ -29,24 +30,22 @@ def test_a_topic_too_long_for_amqp_is_dead_lettered_and_its_neighbours_arrive(
     observer: RunningObserver, length: int
 ) -> None:
     """The broker closes the connection on which it would deliver it; the delivery limit takes it out."""
-    before = _dead(observer)
     with busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as eve:
         traffic.wait_for(10)
         eve.publish(_topic(b"x" * (length - len(_topic(b"")))))
         sender = traffic.pairs[0][0]
-        sender.wait_until(lambda: _dead(observer) == before + 1, "the dead letter", timeout_s=60)
+        sender.wait_until(lambda: _dead(observer) == 1, "the dead letter", timeout_s=60)
         traffic.wait_for(100)
 
 
 def test_many_topics_too_long_for_amqp_do_not_make_it_wait_longer_each_time(observer: RunningObserver) -> None:
     """The broker closes a line before it is open when such a message comes first; several are a shard's only ones."""
-    before = _dead(observer)
     with busy(observer) as traffic, raw_client(observer.issue("eve"), observer.mqtt_port) as eve:
         traffic.wait_for(10)
         for number in range(12):
             eve.publish(_topic(b"%d" % number * 300))
         sender = traffic.pairs[0][0]
-        sender.wait_until(lambda: _dead(observer) == before + 12, "the dead letters", timeout_s=60)
+        sender.wait_until(lambda: _dead(observer) == 12, "the dead letters", timeout_s=60)
         traffic.wait_for(100)
 
 
@@ -71,23 +70,20 @@ def test_a_message_that_kills_the_process_is_dead_lettered_and_its_neighbours_ar
     policy = third_party_policy(tmp_path, "deadly", DEADLY_POLICY)
     texts = [f"before {number}" for number in range(10)] + ["die"] + [f"after {number}" for number in range(10)]
     with running_observer(broker, tmp_path, **policy) as observer:
-        dead = _dead(observer)
         eve, bob = observer.person("eve"), observer.person("bob")
         with connected(eve, bob):
             observer.stop()  # so that all of them wait together
             for text in texts:
                 eve.send("bob", text).wait_for_publish(30)
-            while _dead(observer) == dead:
+            while not _dead(observer):
                 observer.begin()
-                observer.wait_until(
-                    lambda: observer.has_ended() or _dead(observer) > dead, "a death, or the dead letter"
-                )
+                observer.wait_until(lambda: observer.has_ended() or _dead(observer) > 0, "a death, or the dead letter")
             if observer.has_ended():
                 observer.begin()
             texts.remove("die")
             bob.wait_for_texts(*texts)
         assert without_repeats(bob, "eve") == texts
-        assert _dead(observer) == dead + 1
+        assert _dead(observer) == 1
 
 
 def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:
