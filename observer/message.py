@@ -47,6 +47,8 @@ class Submission:
     """The broker or we ourselves had this very delivery before: its effects may have been half done."""
     fingerprint: str | None = None
     """What identifies a message that has no identity of its own (no client id, no broker stamp); else None."""
+    is_unsure: bool = False
+    """It has no identity, and the broker delivered it before: perhaps it is stored, under another id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,19 @@ class Refusal:
     recipient: str | None = None
     client_message_id: str | None = None
     retry_after_s: float | None = None
+
+
+def refusal_of(submission: Submission, code: str, reason: str, retry_after_s: float | None = None) -> Refusal:
+    """What the sender of this submission is told."""
+    return Refusal(
+        submission.app,
+        submission.sender,
+        code,
+        reason,
+        submission.recipient,
+        submission.client_message_id,
+        retry_after_s,
+    )
 
 
 def derived_id(kind: str, *parts: bytes) -> str:

@@ -12,9 +12,8 @@ from observer.message import Publication
 
 
 class Outcome(Enum):
-    """What becomes of one delivery; `pipeline/settle.py` alone decides, the adapter alone knows the AMQP verb."""
+    """What becomes of a delivery that could not be done; `pipeline/settle.py` alone decides."""
 
-    DONE = "done"  # acknowledged: stored and shown, or refused and told
     RETRY = "retry"  # tried again later, by the broker, with a growing delay
     DEAD_LETTER = "dead_letter"  # parked where an operator can list, read and replay it
 
@@ -32,6 +31,10 @@ class Incoming:
     """How often the broker took it back because who had it died, or left without having settled it."""
     attempt: int = 1
     """1 at first; counts the tries that ended in RETRY."""
+    message_id: str | None = None
+    """The id that the message had in an earlier try that ended in RETRY or DEAD_LETTER."""
+    is_replayed: bool = False
+    """An operator sent it on its way again."""
     is_valid_text: bool = True
     broker_time_ms: int | None = None
     """When the broker received it (RabbitMQ 4.2+, cannot be forged); None where the broker does not stamp."""
@@ -80,6 +83,10 @@ class ShardQueue(Protocol):
         """Let a waiting `receive`, and every later one, return nothing."""
         ...
 
-    async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
-        """End these deliveries this way. `reason` travels with a retried or dead-lettered one."""
+    async def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
+        """They are done: stored and shown, or refused and told."""
+        ...
+
+    async def park(self, delivery: Incoming, outcome: Outcome, *, reason: str, message_id: str | None) -> None:
+        """Have it tried again later, or found by an operator; `reason` and `message_id` travel with it."""
         ...

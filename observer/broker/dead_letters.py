@@ -17,7 +17,7 @@ from pamqp import decode
 from observer import topics
 from observer.broker import names, wire
 from observer.broker.connect import BrokerOptions, Line, connect, line_errors
-from observer.broker.headers import OF_THE_DEAD, Headers, client_id, number, received_ms
+from observer.broker.headers import OF_THE_DEAD, Headers, client_id, message_id, number, received_ms
 from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable, InvalidTopic, Refused
@@ -45,6 +45,8 @@ class DeadLetter:
     attempt: int | None = None
     """Tries that the observer made; None if it never got hold of the message."""
     client_id: str | None = None
+    message_id: str | None = None
+    """The id that it had here; None if it was never decoded."""
 
     @property
     def id(self) -> str:
@@ -77,6 +79,7 @@ def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
             received_ms=number(headers, b"x-observer-time-ms"),
             attempt=attempt,
             client_id=client_id(headers),
+            message_id=message_id(headers),
         )
     death = _newest_death(deaths) if isinstance(deaths, wire.RawList) else {}
     return DeadLetter(
@@ -88,6 +91,7 @@ def dead_letter(tag: int, headers: Headers, body: bytes) -> DeadLetter:
         dead_since_ms=round(death["time"].timestamp() * 1000) if "time" in death else None,
         received_ms=received_ms(headers),
         client_id=client_id(headers),
+        message_id=message_id(headers),
     )
 
 
@@ -142,13 +146,15 @@ class DeadLetters:
     async def replay(self, letter: DeadLetter) -> None:
         """Send it on its way again as if just published, and only then take it out of the queue.
 
-        It keeps the time and the client id that its identity is made of, so a message that was stored after all is not
-        stored again; its copies go out again, since nobody knows whether they did.
+        It keeps its id, or what that is made of, so a message that was stored after all is not stored again; its copies
+        go out again, since nobody knows whether they did.
         Raises Refused for one that could only die again, and BrokerUnavailable.
         """
         if reason := letter.why_not_replayable:
             raise Refused(f"{letter.id} cannot be replayed: {reason}")
         headers: dict[str, wire.HeaderValue] = {"x-observer-attempt": 1, "x-observer-replay": 1}
+        if letter.message_id is not None:
+            headers["x-observer-id"] = letter.message_id
         if letter.received_ms is not None:
             headers["x-observer-time-ms"] = letter.received_ms
         if letter.client_id is not None:

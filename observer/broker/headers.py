@@ -17,14 +17,16 @@ OF_A_SHARD = frozenset(
         b"x-delivery-count",
         b"x-opt-mqtt-client-id",
         b"x-observer-attempt",
+        b"x-observer-id",
         b"x-observer-time-ms",
         b"x-observer-replay",
     }
 )
 OF_THE_DEAD = OF_A_SHARD | {b"x-death", b"x-observer-reason", b"x-observer-routing-key"}
 
-MAX_CLIENT_ID_BYTES = 256
-"""More than any that we issue has. MQTT allows 65,535, too many for a header of a retry: it must fit into one frame."""
+MAX_CLIENT_ID = 256
+"""Characters, more than any that we issue has. MQTT allows 65,535 bytes, too many for a header of a retry: it must fit
+into one frame."""
 
 
 def number(headers: Headers, name: bytes) -> int | None:
@@ -40,8 +42,19 @@ def received_ms(headers: Headers) -> int | None:
 
 
 def client_id(headers: Headers) -> str | None:
-    """The sender's MQTT client id, as the broker stamped it; of a longer one the beginning."""
+    """The sender's MQTT client id, as the broker stamped it; of a longer one the beginning.
+
+    What is given back as a header of a retry is read as the same again: a message id may be made of it.
+    """
     value = headers.get(b"x-opt-mqtt-client-id")
     if not isinstance(value, bytes) or received_ms(headers) is None:
         return None
-    return value[:MAX_CLIENT_ID_BYTES].decode(errors="backslashreplace")
+    return value.decode(errors="backslashreplace")[:MAX_CLIENT_ID]
+
+
+def message_id(headers: Headers) -> str | None:
+    """The id that the message had when we parked it."""
+    value = headers.get(b"x-observer-id")
+    if not isinstance(value, bytes) or number(headers, b"x-observer-attempt") is None:
+        return None
+    return value.decode(errors="backslashreplace")

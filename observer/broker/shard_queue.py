@@ -10,7 +10,7 @@ from typing import Self
 from observer.broker import names, wire
 from observer.broker.base import Incoming, Outcome
 from observer.broker.connect import BrokerOptions, Line, connect, line_errors
-from observer.broker.headers import OF_A_SHARD, Headers, client_id, number, received_ms
+from observer.broker.headers import OF_A_SHARD, Headers, client_id, message_id, number, received_ms
 from observer.broker.lane import CHANNEL
 from observer.broker.publisher import ConfirmingPublisher
 from observer.errors import BrokerUnavailable
@@ -30,9 +30,11 @@ def incoming(delivery: wire.Delivery, headers: Headers, body: bytes, size: int) 
         tag=delivery.tag,
         routing_key=routing_key,
         body=body,
-        is_redelivered=delivery.is_redelivered or number(headers, b"x-observer-replay") is not None,
+        is_redelivered=delivery.is_redelivered,
         returns=number(headers, b"x-delivery-count") or 0,
         attempt=1 if attempt is None else attempt,
+        message_id=message_id(headers),
+        is_replayed=number(headers, b"x-observer-replay") is not None,
         is_valid_text=is_valid_text,
         broker_time_ms=received_ms(headers),
         client_id=client_id(headers),
@@ -129,45 +131,41 @@ class AmqpShardQueue:
         self._is_interrupted = True
         self._arrived.set()
 
-    async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
+    async def park(self, delivery: Incoming, outcome: Outcome, *, reason: str, message_id: str | None) -> None:
+        """See the port: a copy with its history in the headers, confirmed; only then is the original let go.
+
+        Raises BrokerUnavailable: then the delivery comes again. One that an earlier try has settled is passed over.
+        """
+        if delivery.tag not in self._unsettled:
+            return
+        loss = f"; its body of {delivery.left_out} bytes was not kept" if delivery.left_out else ""
+        headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:400] + loss}
+        if outcome is Outcome.DEAD_LETTER:
+            exchange, key = names.DEAD_EXCHANGE, names.DEAD_ROUTING_KEY
+            headers |= {"x-observer-routing-key": delivery.routing_key, "x-observer-attempt": delivery.attempt}
+        else:
+            exchange = names.retry_queue(names.RETRY_DELAYS_S[min(delivery.attempt, len(names.RETRY_DELAYS_S)) - 1])
+            key = delivery.routing_key
+            headers["x-observer-attempt"] = delivery.attempt + 1
+        if message_id is not None:
+            headers["x-observer-id"] = message_id
+        if delivery.broker_time_ms is not None:  # the broker stamps our copy anew; an operator is shown the first stamp
+            headers["x-observer-time-ms"] = delivery.broker_time_ms
+        if delivery.client_id is not None:
+            headers["x-opt-mqtt-client-id"] = delivery.client_id
+        if await self._publisher.publish_to(exchange, [Publication(key, delivery.body)], headers):
+            raise BrokerUnavailable(f"the broker refused a message for {exchange}")
+        await self.acknowledge([delivery])
+
+    async def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """See the port. Raises BrokerUnavailable: then these deliveries come again.
 
         What an earlier try has settled already is passed over: to the broker, a tag that it does not know is an error.
+        One frame for all of them where no older delivery is still open, else a frame each.
         """
-        deliveries = [one for one in deliveries if one.tag in self._unsettled]
-        match outcome:
-            case Outcome.DONE:
-                self._acknowledge(deliveries)
-            case Outcome.RETRY:
-                await self._park_then_acknowledge(deliveries, reason, is_dead=False)
-            case Outcome.DEAD_LETTER:
-                await self._park_then_acknowledge(deliveries, reason, is_dead=True)
-
-    async def _park_then_acknowledge(self, deliveries: Sequence[Incoming], reason: str, *, is_dead: bool) -> None:
-        """A copy with its history in the headers, confirmed; only then is the original let go."""
-        for one in deliveries:
-            loss = f"; its body of {one.left_out} bytes was not kept" if one.left_out else ""
-            headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:400] + loss}
-            if is_dead:
-                exchange, key = names.DEAD_EXCHANGE, names.DEAD_ROUTING_KEY
-                headers |= {"x-observer-routing-key": one.routing_key, "x-observer-attempt": one.attempt}
-            else:
-                exchange = names.retry_queue(names.RETRY_DELAYS_S[min(one.attempt, len(names.RETRY_DELAYS_S)) - 1])
-                key = one.routing_key
-                headers["x-observer-attempt"] = one.attempt + 1
-            if one.broker_time_ms is not None:  # the broker stamps our copy anew; the first stamp is the identity
-                headers["x-observer-time-ms"] = one.broker_time_ms
-            if one.client_id is not None:
-                headers["x-opt-mqtt-client-id"] = one.client_id
-            if await self._publisher.publish_to(exchange, [Publication(key, one.body)], headers):
-                raise BrokerUnavailable(f"the broker refused a message for {exchange}")
-            self._acknowledge([one])
-
-    def _acknowledge(self, deliveries: Sequence[Incoming]) -> None:
-        """One frame for all of them where no older delivery is still open, else a frame each."""
-        if not deliveries:
+        tags = sorted(one.tag for one in deliveries if one.tag in self._unsettled)
+        if not tags:
             return
-        tags = sorted(one.tag for one in deliveries)
         self._unsettled.difference_update(tags)
         line = self._open_line()
         if not self._unsettled or min(self._unsettled) > tags[-1]:

@@ -8,10 +8,10 @@ import structlog
 from observer.broker.base import Incoming, ShardQueue
 from observer.message import Submission
 from observer.pipeline.decode import Refused, decode
-from observer.pipeline.judge import Plan
 from observer.pipeline.look_up import Asked
 from observer.pipeline.numbering import Numbering
-from observer.pipeline.settle import Settlement, is_last_try, refusal_of_dead
+from observer.pipeline.plan import Plan
+from observer.pipeline.settle import Settlement, refusal_of_dead, shown_key
 
 log = structlog.get_logger()
 
@@ -57,14 +57,14 @@ class Try:
         self.numbering = numbering.copy()
         self.plan = Plan()
         self.settlement = Settlement(batch.deliveries)
-        self.submissions: list[tuple[int, Submission]] = []
+        self.submissions: dict[int, Submission] = {}
         self._dead_letter_after = dead_letter_after
 
     def decode(self, max_bytes: int) -> None:
         """Find the submissions; what is none is answered or dead-lettered."""
         for index, decoded in enumerate(self.batch.decoded(max_bytes)):
             if isinstance(decoded, Submission):
-                self.submissions.append((index, decoded))
+                self.submissions[index] = decoded
             elif decoded.refusal is not None:
                 self.plan.refuse(index, decoded.refusal)
             else:
@@ -72,13 +72,19 @@ class Try:
 
     def asked(self) -> Asked:
         """What is to be looked up."""
-        submissions = [submission for _, submission in self.submissions]
-        return Asked(self.batch.shard, submissions, self.numbering.resumed_ms)
+        return Asked(self.batch.shard, list(self.submissions.values()), self.numbering.resumed_ms)
 
     def fail_unjudged(self) -> None:
         """A submission that a policy crashed over is tried again, or was tried too often."""
         for index, failure in self.plan.failed.items():
-            log.error("policy_failed", shard=self.batch.shard, policy=failure.policy, exc_info=failure)
+            log.error(
+                "policy_failed",
+                shard=self.batch.shard,
+                routing_key=shown_key(self.batch.deliveries[index]),
+                message_id=self.submissions[index].message_id,
+                policy=failure.policy,
+                exc_info=failure,
+            )
             self.fail(index, str(failure))
 
     def fail_unpublished(self, refused: Sequence[int]) -> None:
@@ -88,8 +94,11 @@ class Try:
 
     def fail(self, index: int, reason: str) -> None:
         """It could not be done: tried again later, or, after too many tries, dead-lettered and its sender told."""
-        self.settlement.fail(index, reason, self._dead_letter_after)
-        incoming = self.batch.deliveries[index]
-        refusal = refusal_of_dead(incoming) if is_last_try(incoming, self._dead_letter_after) else None
+        incoming, submission = self.batch.deliveries[index], self.submissions.get(index)
+        # One whose topic is no text cannot be published again.
+        is_last = incoming.attempt >= self._dead_letter_after or not incoming.is_valid_text
+        message_id = incoming.message_id if submission is None else submission.message_id
+        self.settlement.fail(index, reason, message_id=message_id, is_last=is_last)
+        refusal = refusal_of_dead(incoming, submission) if is_last else None
         if refusal is not None:
             self.plan.refuse(index, refusal)

@@ -79,18 +79,22 @@ def _submission(incoming: Incoming, topic: topics.Outgoing, body: dict[str, Any]
         body=body,
         size=len(incoming.body),
         client_message_id=own_id,
-        is_repeat=incoming.is_redelivered or incoming.attempt > 1,
+        is_repeat=incoming.is_redelivered or incoming.is_replayed or incoming.attempt > 1,
         fingerprint=fingerprint,
+        is_unsure=fingerprint is not None and incoming.is_redelivered,
     )
 
 
 def _identity(incoming: Incoming, topic: topics.Outgoing, own_id: str | None) -> tuple[str, str | None]:
     """Message id and fingerprint: the client's id, else what the broker stamped on the message, else chance.
 
-    Only an id by chance needs the fingerprint: the next delivery of the same message gets another one.
+    Only an id by chance needs the fingerprint: the next delivery of the same message gets another one, unless we parked
+    it and noted the first.
     """
     if own_id is not None:
         return message_id_of(topic.app, topic.sender, own_id), None
+    if incoming.message_id is not None:
+        return incoming.message_id, None
     key = incoming.routing_key.encode()
     if incoming.broker_time_ms is not None:
         client = (incoming.client_id or "").encode(errors="backslashreplace")

@@ -97,7 +97,7 @@ async def _find_repeats(store: MessageStore, asked: Asked) -> Mapping[str, Messa
 
     Each stored message answers for one submission, oldest first: a text sent twice and stored once is stored again.
     """
-    unsure = [one for one in asked.submissions if one.is_repeat and one.fingerprint is not None]
+    unsure = [one for one in asked.submissions if one.is_unsure]
     if not unsure:
         return {}
     wanted = {one.fingerprint for one in unsure if one.fingerprint is not None}

@@ -7,12 +7,13 @@ from observer.broker.base import Publisher
 from observer.errors import BrokerUnavailable
 from observer.message import Message
 from observer.metrics import Metrics
+from observer.pipeline.account import account_saved, account_settled
 from observer.pipeline.batch import Batch, Try
-from observer.pipeline.count import count
 from observer.pipeline.decode import MAX_BYTES
 from observer.pipeline.judge import judge
 from observer.pipeline.look_up import look_up
 from observer.pipeline.numbering import Numbering
+from observer.pipeline.plan import Plan
 from observer.pipeline.rates import RateLedger
 from observer.pipeline.settle import settle
 from observer.store.base import MessageStore
@@ -59,30 +60,37 @@ async def process(
     with metrics.time_stage("judge"):
         planned: dict[str, Message] = {}
         for one in tries:
-            judge(
-                one.plan,
-                one.submissions,
-                looked_up,
-                services.policies,
-                one.numbering,
-                one.batch.shard,
-                planned,
-                is_repeat=one.batch.is_repeat,
-            )
+            judge(one, looked_up, services.policies, planned)
             one.fail_unjudged()
     with metrics.time_stage("save"):
         messages = [message for one in tries for message in one.plan.messages]
         known = [message for one in tries for message in one.plan.known]
         if messages or known:
             await services.store.save(messages, known)
+        for one in tries:
+            account_saved(one, services.policies.names, metrics)
     with metrics.time_stage("publish"):
         await _publish(tries, publisher)
     with metrics.time_stage("settle"):
         endings = [await _settle(one) for one in tries]
     for one, ending in zip(tries, endings, strict=True):
         if not isinstance(ending, BrokerUnavailable):
-            count(one.plan, one.settlement, services.policies.names, metrics)
+            account_settled(one, metrics)
     return endings
+
+
+async def give_up(batch: Batch, reason: str, publisher: Publisher, services: Services) -> None:
+    """End a batch of one message that met a bug in every try: it is tried again later, or dead-lettered and told.
+
+    Raises BrokerUnavailable: then it comes again.
+    """
+    last = Try(batch, Numbering(0, 0), services.dead_letter_after)
+    last.decode(services.max_bytes)
+    last.plan = Plan()  # of what it meant nothing is done any more
+    last.fail(0, reason)
+    await publisher.publish(last.plan.publications)
+    await settle(batch.shard, batch.queue, last.settlement)
+    account_settled(last, services.metrics)
 
 
 async def _publish(tries: Sequence[Try], publisher: Publisher) -> None:
@@ -104,7 +112,7 @@ async def _publish(tries: Sequence[Try], publisher: Publisher) -> None:
 async def _settle(one: Try) -> Numbering | BrokerUnavailable:
     """A line that is lost is its own shard's affair."""
     try:
-        await settle(one.batch.queue, one.settlement)
+        await settle(one.batch.shard, one.batch.queue, one.settlement)
     except BrokerUnavailable as error:
         return error
     return one.numbering

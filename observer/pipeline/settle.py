@@ -7,23 +7,21 @@ import structlog
 
 from observer import topics
 from observer.broker.base import Incoming, Outcome, ShardQueue
-from observer.message import Refusal
+from observer.message import Refusal, Submission, refusal_of
 
 log = structlog.get_logger()
 
 
-def is_last_try(incoming: Incoming, dead_letter_after: int) -> bool:
-    """Whether a failure of this delivery is one too many; one whose topic is no text cannot be published again."""
-    return incoming.attempt >= dead_letter_after or not incoming.is_valid_text
+def refusal_of_dead(incoming: Incoming, submission: Submission | None) -> Refusal | None:
+    """What the sender of a message is told that is dead-lettered after its last try; None if nobody can be told.
 
-
-def refusal_of_dead(incoming: Incoming) -> Refusal | None:
-    """What the sender of a message is told that is dead-lettered after its last try; None if nobody can be told."""
-    author = topics.author(incoming.routing_key)
-    if author is None:
-        return None
+    `submission` is what the delivery was decoded to, if that worked: only then it says which message it was.
+    """
     reason = "the message could not be processed; the operator has it and can replay it"
-    return Refusal(author.app, author.user, "failed", reason)
+    if submission is not None:
+        return refusal_of(submission, "failed", reason)
+    author = topics.author(incoming.routing_key)
+    return None if author is None else Refusal(author.app, author.user, "failed", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,14 @@ class Ending:
     incoming: Incoming
     outcome: Outcome
     reason: str
+    message_id: str | None
+    """The id that the message has in every try; None if it was not decoded."""
     is_failure: bool
     """Whether it failed here; if not, it was never a message."""
 
 
 class Settlement:
-    """How each delivery of a batch ends: DONE unless something else is said of it."""
+    """How each delivery of a batch ends: done, unless something else is said of it."""
 
     def __init__(self, batch: Sequence[Incoming]) -> None:
         self._batch = batch
@@ -46,13 +46,12 @@ class Settlement:
 
     def bury(self, index: int, reason: str) -> None:
         """Dead-letter what is no message and has no sender that could be told."""
-        self._others[index] = Ending(self._batch[index], Outcome.DEAD_LETTER, reason, is_failure=False)
+        self._others[index] = Ending(self._batch[index], Outcome.DEAD_LETTER, reason, message_id=None, is_failure=False)
 
-    def fail(self, index: int, reason: str, dead_letter_after: int) -> None:
-        """It could not be done: try again later, or give up after so many tries."""
-        incoming = self._batch[index]
-        outcome = Outcome.DEAD_LETTER if is_last_try(incoming, dead_letter_after) else Outcome.RETRY
-        self._others[index] = Ending(incoming, outcome, reason, is_failure=True)
+    def fail(self, index: int, reason: str, *, message_id: str | None, is_last: bool) -> None:
+        """It could not be done: try again later, or give up after the last try."""
+        outcome = Outcome.DEAD_LETTER if is_last else Outcome.RETRY
+        self._others[index] = Ending(self._batch[index], outcome, reason, message_id, is_failure=True)
 
     @property
     def others(self) -> Sequence[Ending]:
@@ -65,13 +64,25 @@ class Settlement:
         return [incoming for index, incoming in enumerate(self._batch) if index not in self._others]
 
 
-async def settle(queue: ShardQueue, settlement: Settlement) -> None:
+async def settle(shard: int, queue: ShardQueue, settlement: Settlement) -> None:
     """Tell the broker. What needs a copy parked goes first, so that the rest is acknowledged as one.
 
     Raises BrokerUnavailable: then all that is not settled comes again.
     """
     for one in settlement.others:
         event = "message_dead_lettered" if one.outcome is Outcome.DEAD_LETTER else "message_retried"
-        log.warning(event, routing_key=one.incoming.routing_key[:200], attempt=one.incoming.attempt, reason=one.reason)
-        await queue.settle([one.incoming], one.outcome, one.reason)
-    await queue.settle(settlement.done, Outcome.DONE)
+        log.warning(
+            event,
+            shard=shard,
+            routing_key=shown_key(one.incoming),
+            message_id=one.message_id,
+            attempt=one.incoming.attempt,
+            reason=one.reason,
+        )
+        await queue.park(one.incoming, one.outcome, reason=one.reason, message_id=one.message_id)
+    await queue.acknowledge(settlement.done)
+
+
+def shown_key(incoming: Incoming) -> str:
+    """The routing key for a log line: it names app, sender and recipient."""
+    return incoming.routing_key[:200]

@@ -22,11 +22,9 @@ from observer.broker.base import Incoming, Publisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.errors import BrokerUnavailable, ConfigError, ShardLost, StoreUnavailable, Unavailable
 from observer.message import Publication
-from observer.pipeline.batch import Batch, Try
-from observer.pipeline.count import count
+from observer.pipeline.batch import Batch
 from observer.pipeline.numbering import Numbering
-from observer.pipeline.process import Services
-from observer.pipeline.settle import settle
+from observer.pipeline.process import Services, give_up
 from observer.pipeline.trips import Trips
 
 log = structlog.get_logger()
@@ -174,7 +172,7 @@ class ShardLoop:
                     return await self._carry_halves(batch)
                 log.exception("message_failed", tries=tries, routing_key=batch.deliveries[0].routing_key[:200])
                 if tries + 1 >= TRIES_IN_PLACE:
-                    await self._give_up(batch, f"{type(error).__name__} in the pipeline")
+                    await give_up(batch, f"{type(error).__name__} in the pipeline", self.publisher, self.services)
                     return None
             numbering, batch.is_repeat = None, True  # the try may have been half done
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
@@ -199,14 +197,6 @@ class ShardLoop:
         first, second = batch.halves()
         await self._carry_through(first, None)
         return await self._carry_through(second, None)
-
-    async def _give_up(self, batch: Batch, reason: str) -> None:
-        """End a batch of one message."""
-        last = Try(batch, Numbering(0, 0), self.services.dead_letter_after)
-        last.fail(0, reason)
-        await self.publisher.publish(last.plan.publications)
-        await settle(batch.queue, last.settlement)
-        count(last.plan, last.settlement, self.services.policies.names, self.services.metrics)
 
     def _note_poison(self, queue: AmqpShardQueue) -> None:
         """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from observer import topics
 from observer.broker.base import Incoming
 from observer.broker.headers import OF_A_SHARD, Headers
@@ -44,9 +46,23 @@ def test_the_first_stamp_counts_for_the_broker_stamps_each_copy_of_ours_anew() -
     assert read({b"x-observer-time-ms": 0, b"timestamp_in_ms": 90}).broker_time_ms == 0
 
 
-def test_a_replayed_message_is_one_that_was_delivered_before() -> None:
-    assert read({b"x-observer-replay": 1}).is_redelivered
-    assert incoming(Delivery(7, True, KEY.encode()), {}, b"{}", 2).is_redelivered
+def test_what_an_operator_sent_again_is_told_from_what_the_broker_delivers_again() -> None:
+    assert read({b"x-observer-replay": 1}) == replace(PLAIN, is_replayed=True)
+    assert incoming(Delivery(7, True, KEY.encode()), {}, b"{}", 2) == replace(PLAIN, is_redelivered=True)
+
+
+def test_an_id_counts_only_beside_our_own_count_of_tries() -> None:
+    """A user can set the one, as a string, and not the other, an integer."""
+    assert read({b"x-observer-attempt": 2, b"x-observer-id": b"m-1"}) == replace(PLAIN, attempt=2, message_id="m-1")
+    assert read({b"x-observer-id": b"m-1"}) == PLAIN
+
+
+@pytest.mark.parametrize("client_id", ["漢" * 100, "a" * 255 + "é", "\x00" * 300])
+def test_a_client_id_that_a_copy_of_ours_carries_is_read_as_the_same_again(client_id: str) -> None:
+    """A message id may be made of it: another one would be another message."""
+    first = read({b"timestamp_in_ms": 50, b"x-opt-mqtt-client-id": client_id.encode()[:-1]}).client_id
+    assert first is not None
+    assert read({b"timestamp_in_ms": 50, b"x-opt-mqtt-client-id": first.encode()}).client_id == first
 
 
 def test_a_topic_that_is_no_text_arrives_with_escapes() -> None:

@@ -3,8 +3,8 @@
 from observer.broker.base import Incoming, Outcome
 from observer.pipeline.batch import Batch, Try
 from observer.pipeline.decode import MAX_BYTES
-from observer.pipeline.judge import Plan
 from observer.pipeline.numbering import Numbering
+from observer.pipeline.plan import Plan
 from observer.pipeline.settle import Settlement
 from policies.chain import PolicyFailed
 
@@ -21,7 +21,7 @@ def endings(settlement: Settlement) -> list[tuple[int, Outcome]]:
 
 
 def refused(plan: Plan) -> list[tuple[int, str]]:
-    return list(zip(plan.sources, plan.refusals.elements(), strict=True))
+    return [(index, refusal.code) for index, refusal in zip(plan.sources, plan.refusals, strict=True)]
 
 
 def test_what_is_no_message_is_answered_and_dead_lettered_where_nobody_can_be_told() -> None:
@@ -30,7 +30,7 @@ def test_what_is_no_message_is_answered_and_dead_lettered_where_nobody_can_be_to
     one = Try(Batch(0, None, [good, broken, nobodys]), Numbering(0, 0), dead_letter_after=5)  # type: ignore[arg-type]
     one.decode(MAX_BYTES)
 
-    assert [index for index, _ in one.submissions] == [0]
+    assert list(one.submissions) == [0]
     assert refused(one.plan) == [(1, "invalid_json")]
     assert endings(one.settlement) == [(2, Outcome.DEAD_LETTER)]
 
@@ -58,8 +58,22 @@ def test_the_halves_are_all_of_it_and_may_have_been_half_done() -> None:
 def test_what_a_policy_crashed_over_is_tried_again_and_after_its_last_try_told_to_the_sender() -> None:
     """Promise 5: it is not judged, so it may be neither delivered nor let go."""
     one = Try(batch(1, 2, 3), Numbering(0, 0), dead_letter_after=3)
+    one.decode(MAX_BYTES)
     one.plan.failed = {index: PolicyFailed("shape", "raised KeyError") for index in (1, 2)}
     one.fail_unjudged()
 
     assert endings(one.settlement) == [(1, Outcome.RETRY), (2, Outcome.DEAD_LETTER)]
     assert refused(one.plan) == [(2, "failed")]
+    assert one.plan.refusals[0].recipient == "bob"
+    assert [ending.message_id for ending in one.settlement.others] == [
+        one.submissions[index].message_id for index in (1, 2)
+    ]
+
+
+def test_what_could_not_be_decoded_keeps_the_id_that_it_came_with() -> None:
+    """A body that was let go for its size, in an earlier try that parked it."""
+    parked = Incoming(0, TOPIC, b"", left_out=10, message_id="m-1")
+    one = Try(Batch(0, None, [parked]), Numbering(0, 0), dead_letter_after=5)  # type: ignore[arg-type]
+    one.decode(MAX_BYTES)
+    one.fail(0, "why")
+    assert [ending.message_id for ending in one.settlement.others] == ["m-1"]

@@ -201,9 +201,30 @@ def test_a_message_without_any_identity_gets_one_by_chance_and_a_fingerprint_tha
     assert first.fingerprint != submission({"text": "a"}, routing_key=KEY.replace("bob", "carol")).fingerprint
 
 
+def test_a_message_that_we_parked_keeps_the_id_that_it_was_given() -> None:
+    again = submission({"text": "a"}, message_id="m-1", attempt=2)
+    assert (again.message_id, again.fingerprint, again.is_unsure) == ("m-1", None, False)
+    named = submission({"text": "a", "client_message_id": "c-1"}, message_id="m-1", attempt=2)
+    assert named.message_id == message_id_of("demo", "alice", "c-1")
+
+
+def test_only_what_the_broker_delivers_again_may_be_stored_under_another_id() -> None:
+    """What an operator replays may be hours old: an equal text that was stored meanwhile is another message."""
+    assert submission({"text": "a"}, is_redelivered=True).is_unsure
+    assert not submission({"text": "a"}, is_replayed=True).is_unsure
+    assert not submission({"text": "a"}, attempt=2).is_unsure
+    assert not submission(TEXT, **STAMPED, is_redelivered=True).is_unsure
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
-    [({}, False), ({"is_redelivered": True}, True), ({"attempt": 2}, True), ({"attempt": 1}, False)],
+    [
+        ({}, False),
+        ({"is_redelivered": True}, True),
+        ({"is_replayed": True}, True),
+        ({"attempt": 2}, True),
+        ({"attempt": 1}, False),
+    ],
     ids=str,
 )
 def test_a_delivery_that_was_here_before_is_a_repeat(changes: dict[str, Any], expected: bool) -> None:

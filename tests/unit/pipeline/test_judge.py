@@ -9,9 +9,11 @@ import pytest
 
 from observer.handlers import direct
 from observer.message import Message, Submission
-from observer.pipeline.judge import Plan, judge
+from observer.pipeline.batch import Batch, Try
+from observer.pipeline.judge import judge
 from observer.pipeline.look_up import LookedUp, query_for
 from observer.pipeline.numbering import Numbering
+from observer.pipeline.plan import Plan
 from observer.store.base import Found, ShardPosition
 from policies.base import ALLOW, Ban, Drop, Fact, Facts, Policy, Reject, Relation, Verdict
 from policies.chain import PolicyChain
@@ -45,11 +47,11 @@ def submission(text: str = "hi", **changes: Any) -> Submission:
 
 
 def planned(submissions: Sequence[Submission], found: Found | None = None, policy: Policy | None = None) -> Plan:
-    plan = Plan()
-    looked_up = LookedUp(found or Found(), {}, {}, NOW_MS)
-    numbering = Numbering.after(ShardPosition(0, 0))
-    judge(plan, list(enumerate(submissions)), looked_up, PolicyChain([policy or Scripted()]), numbering, 3, {})
-    return plan
+    batch = Batch(3, None, [])  # type: ignore[arg-type]  # nothing here asks its queue
+    one = Try(batch, Numbering.after(ShardPosition(0, 0)), dead_letter_after=5)
+    one.submissions = dict(enumerate(submissions))
+    judge(one, LookedUp(found or Found(), {}, {}, NOW_MS), PolicyChain([policy or Scripted()]), {})
+    return one.plan
 
 
 def stored(of: Submission) -> Message:
@@ -111,7 +113,7 @@ def test_a_message_whose_policy_crashes_is_neither_stored_nor_shown_and_harms_no
 def test_every_judgement_is_noted_with_the_policy_that_gave_it() -> None:
     """For the operator's metrics; a crash is no judgement."""
     plan = planned([submission("fine"), submission("reject"), submission("drop at submit"), submission("crash")])
-    assert [one.policy for one in plan.judgements] == ["", "scripted", "scripted"]
+    assert {index: one.policy for index, one in plan.judgements.items()} == {0: "", 1: "scripted", 2: "scripted"}
 
 
 def test_a_redelivered_message_that_is_stored_gets_all_its_copies_again_as_they_were() -> None:

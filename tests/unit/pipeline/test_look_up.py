@@ -14,7 +14,7 @@ from policies.base import Fact
 
 LAST_MS = 1_000_000
 """When the last writer stored his last message."""
-OK = Submission("an id by chance", "demo", "alice", "bob", {"text": "ok"}, 13, is_repeat=True, fingerprint="ok")
+OK = Submission("an id by chance", "demo", "alice", "bob", {"text": "ok"}, 13, is_unsure=True, fingerprint="ok")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_an_equal_text_from_long_before_is_another_message(store: SqliteSt
 
 async def test_what_the_broker_delivers_for_the_first_time_repeats_nothing(store: SqliteStore) -> None:
     await store.save([stored(0, LAST_MS)], [])
-    assert await repeats(store, replace(OK, is_repeat=False)) == [None]
+    assert await repeats(store, replace(OK, is_unsure=False)) == [None]
 
 
 async def test_a_text_sent_twice_and_stored_once_is_stored_again(store: SqliteStore) -> None:

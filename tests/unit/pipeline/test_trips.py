@@ -50,17 +50,20 @@ class Queue:
 
     def __init__(self) -> None:
         self.waiting: list[Incoming] = []
-        self.settled: list[tuple[int, Outcome]] = []
+        self.settled: list[tuple[int, str]] = []
         self.is_lost = False
 
     def take(self, limit: int) -> Sequence[Incoming]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return taken
 
-    async def settle(self, deliveries: Sequence[Incoming], outcome: Outcome, reason: str = "") -> None:
+    async def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         if self.is_lost:
             raise BrokerUnavailable("lost")
-        self.settled += [(one.tag, outcome) for one in deliveries]
+        self.settled += [(one.tag, "done") for one in deliveries]
+
+    async def park(self, delivery: Incoming, outcome: Outcome, *, reason: str, message_id: str | None) -> None:
+        self.settled.append((delivery.tag, outcome.value))
 
 
 class Publisher:
@@ -256,7 +259,7 @@ async def test_a_client_message_id_to_two_people_at_once_is_one_message(world: W
 async def test_a_copy_that_is_refused_at_the_last_try_is_told_to_the_sender(world: World) -> None:
     await world.carry(world.batch(1, "fine", "refuse me", attempt=5))
 
-    assert {outcome for _, outcome in world.queues[1].settled} == {Outcome.DONE, Outcome.DEAD_LETTER}
+    assert {outcome for _, outcome in world.queues[1].settled} == {"done", "dead_letter"}
     [told] = world.publisher.batches[-1]
     assert (told.routing_key, json.loads(told.body)["code"]) == ("apps.demo.users.eve.refused", "failed")
 
@@ -270,8 +273,8 @@ async def test_of_the_batches_of_a_trip_each_hears_of_its_own_refused_copies(wor
     world.publisher.may_go.set()
     await asyncio.gather(blocker, *tasks)
 
-    assert [outcome for _, outcome in world.queues[1].settled] == [Outcome.DONE]
-    assert [outcome for _, outcome in world.queues[2].settled] == [Outcome.DEAD_LETTER, Outcome.DONE]
+    assert [outcome for _, outcome in world.queues[1].settled] == ["done"]
+    assert [outcome for _, outcome in world.queues[2].settled] == ["dead_letter", "done"]
     assert [len(batch) for batch in world.publisher.batches] == [2, 5, 1], "all copies at once, then one refusal"
 
 
@@ -282,8 +285,8 @@ async def test_a_copy_that_is_refused_before_is_tried_again_later(world: World) 
     world.publisher.may_go.set()
     await asyncio.gather(blocker, *tasks)
 
-    assert [outcome for _, outcome in world.queues[1].settled] == [Outcome.DONE]
-    assert [outcome for _, outcome in world.queues[2].settled] == [Outcome.RETRY, Outcome.DONE]
+    assert [outcome for _, outcome in world.queues[1].settled] == ["done"]
+    assert [outcome for _, outcome in world.queues[2].settled] == ["retry", "done"]
     assert len(world.publisher.batches) == 2
 
 
