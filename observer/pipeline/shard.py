@@ -169,12 +169,12 @@ class ShardLoop:
                 raise
             except Exception as error:  # whatever one message does to us must not stop the others
                 if len(batch.deliveries) > 1:
-                    return await self._carry_halves(batch)
+                    return await self._carry_halves(batch, numbering)
                 log.exception("message_failed", tries=tries, routing_key=batch.deliveries[0].routing_key[:200])
                 if tries + 1 >= TRIES_IN_PLACE:
                     await give_up(batch, f"{type(error).__name__} in the pipeline", self.publisher, self.services)
                     return None
-            numbering, batch.is_repeat = None, True  # the try may have been half done
+            # With the same numbering: one read anew would hide that another process has taken the shard meanwhile.
             await self._sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
             if batch.queue.is_lost:  # another line has these deliveries by now, and may have stored them
                 raise BrokerUnavailable("the line was lost while its batch waited")
@@ -193,10 +193,9 @@ class ShardLoop:
         is_ours = self._is_wanted.is_set() and not self._is_stopping.is_set()
         return is_ours and asyncio.get_running_loop().time() <= given_up_s
 
-    async def _carry_halves(self, batch: Batch) -> Numbering | None:
+    async def _carry_halves(self, batch: Batch, numbering: Numbering | None) -> Numbering | None:
         first, second = batch.halves()
-        await self._carry_through(first, None)
-        return await self._carry_through(second, None)
+        return await self._carry_through(second, await self._carry_through(first, numbering))
 
     def _note_poison(self, queue: AmqpShardQueue) -> None:
         """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""

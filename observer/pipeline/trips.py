@@ -38,6 +38,7 @@ class Trips:
         self._services = services
         self._waiting: list[Traveller] = []
         self._under_way: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
         """Return when every delivery of the batch is settled: how its shard's numbering goes on.
@@ -51,6 +52,7 @@ class Trips:
 
     async def close(self) -> None:
         """Cut off what is under way, and let nothing more set out; the broker will deliver it again."""
+        self._is_closed = True
         self._waiting.clear()
         for trip in self._under_way:
             trip.cancel()
@@ -80,6 +82,11 @@ class Trips:
             endings = await process([(one.batch, one.numbering) for one in travellers], publisher, self._services)
         except Exception as error:  # noqa: BLE001 - each shard's loop knows what to do about its own
             self._break_up(travellers, error)
+        except asyncio.CancelledError:
+            if self._is_closed:
+                raise
+            # By nobody: a policy's own code may raise it. Whoever waits here would wait for ever.
+            self._break_up(travellers, RuntimeError("a trip was cancelled by nobody"))
         else:
             for one, ending in zip(travellers, endings, strict=True):
                 _arrive(one.arrival, ending)

@@ -9,8 +9,12 @@ from observer.broker.base import Incoming
 from observer.errors import StoreUnavailable
 from observer.message import Publication
 from observer.metrics import Metrics
+from observer.pipeline.batch import Batch
+from observer.pipeline.numbering import Numbering
 from observer.pipeline.shard import ShardLoop
 from observer.store.base import ShardPosition
+
+KEY = "apps.demo.outgoing.users.alice.messages.bob.outgoing"
 
 
 class Queue:
@@ -28,7 +32,7 @@ class Queue:
         return None
 
     async def receive(self, limit: int) -> Sequence[Incoming]:
-        return [Incoming(1, "apps.demo.outgoing.users.alice.messages.bob.outgoing", b"{}")][:limit]
+        return [Incoming(1, KEY, b"{}")][:limit]
 
     def interrupt(self) -> None:
         return None
@@ -47,22 +51,78 @@ class Store:
         raise StoreUnavailable("away")
 
 
+def loop_over(queue: Queue, trips: object, store: object, publisher: object = None) -> ShardLoop:
+    """A loop that opens always the same queue, and has these for its services."""
+    services: Any = SimpleNamespace(store=store, metrics=Metrics((), range(1)))
+    return ShardLoop(0, lambda prefetch: cast(Any, queue), cast(Any, trips), cast(Any, publisher), services, 10, 10)
+
+
+async def run(loop: ShardLoop) -> None:
+    """Until somebody stops it."""
+    loop.want()
+    async with asyncio.timeout(10):
+        await loop.run()
+
+
 async def test_a_batch_whose_line_is_lost_while_it_waits_is_not_tried_again() -> None:
     """Another process has its deliveries then, and stores them: read anew, the numbering would stand behind those."""
     queue = Queue()
     store = Store(queue)
-    services = SimpleNamespace(store=store, metrics=Metrics((), range(1)))
 
     class Publisher:
         async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
             loop.stop()  # asked when the line is lost: the test has seen what it wants
             return ()
 
-    def open_queue(prefetch: int) -> Any:
-        return queue
-
-    loop = ShardLoop(0, open_queue, cast(Any, None), Publisher(), cast(Any, services), 10, 10)
-    loop.want()
-    async with asyncio.timeout(10):
-        await loop.run()
+    loop = loop_over(queue, None, store, Publisher())
+    await run(loop)
     assert store.asked == 1
+
+
+async def test_a_batch_that_is_tried_again_is_numbered_as_before() -> None:
+    """What another process has stored behind it meanwhile must stop us: this one is his to judge."""
+    tried: list[int] = []
+
+    class Trips:
+        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
+            tried.append(numbering.next_offset)
+            if len(tried) == 1:
+                raise StoreUnavailable("away")
+            loop.stop()
+            return numbering
+
+    class GrowingStore:
+        next_offset = 7
+
+        async def shard_position(self, shard: int) -> ShardPosition:
+            self.next_offset += 1
+            return ShardPosition(self.next_offset, 5)
+
+    loop = loop_over(Queue(), Trips(), GrowingStore())
+    await run(loop)
+    assert tried == [8, 8]
+
+
+async def test_the_second_half_of_a_batch_is_numbered_behind_the_first() -> None:
+    carried: list[tuple[int, int]] = []
+
+    class Trips:
+        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
+            if len(batch.deliveries) > 1:
+                raise RuntimeError("one of them is the culprit")
+            carried.append((batch.deliveries[0].tag, numbering.next_offset))
+            if len(carried) == 2:
+                loop.stop()
+            return Numbering(numbering.next_offset + 1, 5)
+
+    class TwoDeliveries(Queue):
+        async def receive(self, limit: int) -> Sequence[Incoming]:
+            return [Incoming(tag, KEY, b"{}") for tag in (1, 2)]
+
+    class Store:
+        async def shard_position(self, shard: int) -> ShardPosition:
+            return ShardPosition(7, 5)
+
+    loop = loop_over(TwoDeliveries(), Trips(), Store())
+    await run(loop)
+    assert carried == [(1, 7), (2, 8)]

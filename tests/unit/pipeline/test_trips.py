@@ -40,6 +40,8 @@ class Store(SqliteStore):
             raise StoreUnavailable("away")
         if "bug" in texts:
             raise RuntimeError("a bug")
+        if "cancel" in texts:
+            raise asyncio.CancelledError
         if self.is_halfway and "lost" in texts:  # what stands before it is stored
             await super().save(messages[: texts.index("lost")], known)
         await super().save(messages, known)
@@ -182,6 +184,17 @@ async def test_one_message_that_fails_us_does_not_stop_the_others_of_its_trip(wo
 
     assert world.store.saves == [["first"], ["good", "bug"], ["good"], ["bug"]]
     assert [len(queue.settled) for queue in world.queues] == [1, 1, 0]
+
+
+async def test_what_cancels_a_trip_from_within_is_a_bug_of_one_message(world: World) -> None:
+    """Nobody would ever hear of the end of that trip, and all shards wait for it."""
+    blocker = await start_blocker(world)
+    good, bad = await handed_in(world, world.batch(1, "good"), world.batch(2, "cancel"))
+    world.publisher.may_go.set()
+    await asyncio.gather(blocker, good)
+    with pytest.raises(RuntimeError, match="cancelled by nobody"):
+        await bad
+    assert len(world.queues[1].settled) == 1
 
 
 async def test_a_shard_that_another_process_took_does_not_stop_the_others(world: World) -> None:
