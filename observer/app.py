@@ -143,8 +143,10 @@ async def _build_shards(
     trips = Trips(lines, services)
     stack.push_async_callback(trips.close)
     parking = await _publisher(settings, stack, "parking", metrics)
-    shards = range(broker.shards)
-    return Shards({shard: _shard_loop(shard, broker, trips, parking, services) for shard in shards})
+    loops = {shard: _shard_loop(shard, broker, trips, parking, services) for shard in range(broker.shards)}
+    for shard, loop in loops.items():
+        metrics.watch_shard_lag(shard, loop.lag_s)
+    return Shards(loops)
 
 
 def _shard_loop(
@@ -152,9 +154,9 @@ def _shard_loop(
 ) -> ShardLoop:
     options = broker_options(settings)
 
-    def open_queue(prefetch: int) -> AmqpShardQueue:
+    def open_queue() -> AmqpShardQueue:
         return AmqpShardQueue(
-            options, shard, prefetch=prefetch, publisher=parking, name=f"shard {shard}", max_body=services.max_bytes
+            options, shard, publisher=parking, name=f"shard {shard}", clock=now_ms, max_body=services.max_bytes
         )
 
     return ShardLoop(shard, open_queue, trips, parking, services, settings.prefetch, settings.batch_max)

@@ -3,7 +3,7 @@
 Imports nothing of ours. Meaning of each metric and what to watch: docs/operations.md, "Metrics".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -100,7 +100,7 @@ class Metrics:
         self._batch_size = Histogram(
             "observer_batch_size", "Messages of one batch.", buckets=_BATCH_BUCKETS, registry=self.registry
         )
-        self._lag = self._shard_gauges("lag_seconds", "Age of the oldest message of the last batch.", shards)
+        self._lag = self._shard_gauges("lag_seconds", "Age of the oldest message in hand.", shards)
         self._active = self._shard_gauges("active", "1 where this process is the shard's consumer.", shards)
 
     def _counter(self, name: str, meaning: str) -> Counter:
@@ -150,15 +150,13 @@ class Metrics:
         """Observe how long the block, one trip's stage, took, whether it ended well or not."""
         return self._stages[stage].time()
 
-    def set_shard_lag(self, shard: int, lag_s: float) -> None:
-        """The oldest message of the shard's last batch had waited this long."""
-        self._lag[shard].set(max(lag_s, 0.0))
+    def watch_shard_lag(self, shard: int, lag_s: Callable[[], float]) -> None:
+        """Whoever reads the metrics is told what `lag_s` says then: for how long the oldest message has waited."""
+        self._lag[shard].set_function(lag_s)
 
     def set_shard_active(self, shard: int, is_active: bool) -> None:
-        """Whether this process is the shard's consumer now; a shard that is not ours has no lag."""
+        """Whether this process is the shard's consumer now."""
         self._active[shard].set(int(is_active))
-        if not is_active:
-            self._lag[shard].set(0)
 
     def render(self) -> bytes:
         """All of it in the Prometheus text format, to be served with CONTENT_TYPE."""

@@ -69,14 +69,14 @@ class ShardQueue(Protocol):
         ...
 
     async def receive(self, limit: int) -> Sequence[Incoming]:
-        """At least one delivery, waiting for it; more, up to `limit`, only if they are there already.
+        """At least one delivery, waiting for it; more, up to `limit`, only if they are there already: see `take`.
 
         None at all after `interrupt`. Raises BrokerUnavailable when the line is lost.
         """
         ...
 
     def take(self, limit: int) -> Sequence[Incoming]:
-        """What is there already, up to `limit`; maybe nothing."""
+        """What is there already, up to `limit` or as many as have large bodies; maybe nothing."""
         ...
 
     def interrupt(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,8 @@ from observer.errors import BrokerUnavailable
 from observer.message import Publication
 
 REQUEST_TIMEOUT_S = 5.0
+BATCH_BYTES = 524_288
+"""Bodies of a batch may sum up to about this: decoded, they take up to twenty-five times as much memory, and time."""
 
 
 def incoming(delivery: wire.Delivery, headers: Headers, body: bytes, size: int) -> Incoming:
@@ -50,32 +52,33 @@ class AmqpShardQueue:
         options: BrokerOptions,
         shard: int,
         *,
-        prefetch: int,
         publisher: ConfirmingPublisher,
         name: str,
+        clock: Callable[[], int],
         max_body: int | None = None,
     ) -> None:
         """`publisher` carries what is retried or dead-lettered; the caller owns and closes it.
 
-        A body of more than `max_body` bytes is not kept.
+        `clock` tells milliseconds since 1970. A body of more than `max_body` bytes is not kept.
         """
         self._options = options
         self._shard = shard
-        self._prefetch = prefetch
         self._publisher = publisher
         self._name = name
+        self._clock = clock
         self._max_body = max_body
         self._line: Line | None = None
         self._waiting: deque[Incoming] = deque()
         self._arrived = asyncio.Event()
-        self._unsettled: set[int] = set()
+        self._unsettled: dict[int, int] = {}
+        """tag → when the broker got it, or if that is not known when we did; in the order of the tags."""
         self._lost: BrokerUnavailable | None = None
         self._is_interrupted = False
         self.lost_code = 0
         """AMQP reply code with which the broker closed the line; 0 if it was cut."""
 
     async def __aenter__(self) -> Self:
-        queue = names.shard_queue(self._shard)
+        """Connect; nothing comes before `consume`."""
         self._line = await connect(
             self._options,
             self._name,
@@ -84,14 +87,22 @@ class AmqpShardQueue:
             wanted_headers=OF_A_SHARD,
             max_body=self._max_body,
         )
-        try:
-            with line_errors(f"cannot consume {queue}"):
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await self._line.consume(queue, f"shard-{self._shard}", prefetch=self._prefetch)
-        except BaseException:
-            await self._line.close()
-            raise
         return self
+
+    async def has_backlog(self) -> bool:
+        """Whether messages wait in it. Raises BrokerUnavailable."""
+        queue = names.shard_queue(self._shard)
+        with line_errors(f"cannot look into {queue}"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                declared = await self._open_line().channel.queue_declare(queue, passive=True)
+        return bool(declared.message_count)
+
+    async def consume(self, prefetch: int) -> None:
+        """Have it delivered, `prefetch` at a time. Raises BrokerUnavailable."""
+        queue = names.shard_queue(self._shard)
+        with line_errors(f"cannot consume {queue}"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._open_line().consume(queue, f"shard-{self._shard}", prefetch=prefetch)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -102,7 +113,7 @@ class AmqpShardQueue:
             if self._lost is None:
                 with suppress(BrokerUnavailable), line_errors("leaving the shard"):
                     async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a round trip: the last acknowledgements are read
-                        await self._line.channel.basic_qos(prefetch_count=self._prefetch)
+                        await self._line.channel.basic_qos(prefetch_count=1)
         finally:
             await self._line.close()
 
@@ -124,7 +135,17 @@ class AmqpShardQueue:
 
     def take(self, limit: int) -> Sequence[Incoming]:
         """See the port."""
-        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        taken: list[Incoming] = []
+        size = 0
+        while self._waiting and len(taken) < limit and size < BATCH_BYTES:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1].body)
+        return taken
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest of what is in hand came to the broker, or if that is not known to us; None: nothing is."""
+        return next(iter(self._unsettled.values()), None)
 
     def interrupt(self) -> None:
         """See the port."""
@@ -166,9 +187,10 @@ class AmqpShardQueue:
         tags = sorted(one.tag for one in deliveries if one.tag in self._unsettled)
         if not tags:
             return
-        self._unsettled.difference_update(tags)
+        for tag in tags:
+            del self._unsettled[tag]
         line = self._open_line()
-        if not self._unsettled or min(self._unsettled) > tags[-1]:
+        if next(iter(self._unsettled), tags[-1] + 1) > tags[-1]:
             line.write(wire.encode_ack(CHANNEL, tags[-1], multiple=True))
         else:
             line.write(b"".join(wire.encode_ack(CHANNEL, tag, multiple=False) for tag in tags))
@@ -183,8 +205,9 @@ class AmqpShardQueue:
     def _note_delivery(
         self, delivery: wire.Delivery, headers: dict[bytes, wire.HeaderValue], body: bytes, size: int
     ) -> None:
-        self._unsettled.add(delivery.tag)
-        self._waiting.append(incoming(delivery, headers, body, size))
+        one = incoming(delivery, headers, body, size)
+        self._unsettled[delivery.tag] = one.broker_time_ms or self._clock()
+        self._waiting.append(one)
         self._arrived.set()
 
     def _note_lost(self, code: int, text: str) -> None:

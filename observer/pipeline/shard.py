@@ -44,10 +44,10 @@ PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 @dataclass(slots=True)
 class ShardLoop:
-    """Runs one shard while it is this process's. `open_queue(prefetch)` makes its queue, to be entered."""
+    """Runs one shard while it is this process's. `open_queue()` makes its queue, to be entered."""
 
     shard: int
-    open_queue: Callable[[int], AmqpShardQueue]
+    open_queue: Callable[[], AmqpShardQueue]
     trips: Trips
     publisher: Publisher
     """For what does not travel: probes, and the end of a message that fails."""
@@ -57,7 +57,9 @@ class ShardLoop:
     _is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _queue: AmqpShardQueue | None = None
+    _has_begun: bool = False
     _careful_left: int = 0
+    """So many new deliveries are still taken one at a time."""
     _failures: int = 0
     _resumed_ms: int | None = None
 
@@ -86,6 +88,11 @@ class ShardLoop:
         """Whether the shard's queue is open."""
         return self._queue is not None and not self._queue.is_lost
 
+    def lag_s(self) -> float:
+        """For how many seconds the oldest message in hand has waited; 0 if none is."""
+        oldest_ms = self._queue.oldest_ms if self._queue is not None else None
+        return 0.0 if oldest_ms is None else max(0.0, (self.services.now_ms() - oldest_ms) / 1000)
+
     async def run(self) -> None:
         """Consume whenever the shard is ours, until `stop`. Raises only what waiting cannot mend."""
         structlog.contextvars.bind_contextvars(shard=self.shard)
@@ -108,44 +115,51 @@ class ShardLoop:
                 await self._until_broker_confirms()
 
     async def _consume(self) -> None:
-        prefetch = 1 if self._careful_left else self.prefetch
-        queue = self.open_queue(prefetch)
+        queue = self.open_queue()
         try:
             async with queue:
-                self._queue, self._resumed_ms = queue, None
+                if not self._has_begun and await queue.has_backlog():
+                    self._careful_left = 1  # of what the process before this one died, nobody knows
+                prefetch = 1 if self._careful_left else self.prefetch
+                await queue.consume(prefetch)
+                self._queue, self._resumed_ms, self._has_begun = queue, None, True
                 self.services.metrics.set_shard_active(self.shard, True)
                 log.info("shard_opened", prefetch=prefetch)
                 try:
-                    await self._take_batches(queue)
+                    await self._take_batches(queue, min(prefetch, self.batch_max))
                 finally:
                     self._queue = None
                     self.services.metrics.set_shard_active(self.shard, False)
         finally:
             self._note_poison(queue)  # also of a line that was lost while it was opened: the first delivery comes then
 
-    async def _take_batches(self, queue: AmqpShardQueue) -> None:
+    async def _take_batches(self, queue: AmqpShardQueue, limit: int) -> None:
+        """One delivery at a time goes on until new ones come.
+
+        To leave before would break the order: what the broker takes back goes behind all else that it took back.
+        """
         numbering: Numbering | None = None
-        is_careful = self._careful_left > 0
-        limit = 1 if is_careful else self.batch_max
         while self._is_wanted.is_set() and not self._is_stopping.is_set():
-            deliveries = await self._receive(queue, limit, is_careful=is_careful)
+            deliveries = await self._receive(queue, limit)
             if not deliveries:
                 return
-            if not is_careful and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
+            if self._careful_left <= 1 and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
                 log.warning("shard_careful", returns=max(one.returns for one in deliveries))
                 self._careful_left = CAREFUL_EXTRA
-                return
+                if limit > 1:
+                    return
             batch = Batch(self.shard, queue, deliveries, limit)
             numbering = await self._carry_through(batch, numbering)
             self._failures = 0
-            if is_careful:
-                self._careful_left -= sum(not one.returns for one in batch.deliveries)
-                if self._careful_left <= 0:
+            if limit == 1:
+                new = sum(not one.returns for one in batch.deliveries)
+                self._careful_left = max(0, self._careful_left - new)
+                if self._careful_left == 0:
                     return  # come back with the full prefetch
 
-    async def _receive(self, queue: AmqpShardQueue, limit: int, *, is_careful: bool) -> Sequence[Incoming]:
+    async def _receive(self, queue: AmqpShardQueue, limit: int) -> Sequence[Incoming]:
         try:
-            async with asyncio.timeout(CAREFUL_WAIT_S if is_careful else None):
+            async with asyncio.timeout(CAREFUL_WAIT_S if limit == 1 else None):
                 return await queue.receive(limit)
         except TimeoutError:  # nothing comes: whatever killed the line is out of the queue
             self._careful_left = 0

@@ -122,6 +122,3 @@ def _note_departure(batch: Batch, services: Services) -> None:
     metrics = services.metrics
     metrics.observe_batch(len(batch.deliveries))
     metrics.count_redeliveries(sum(one.is_redelivered for one in batch.deliveries))
-    oldest_ms = batch.deliveries[0].broker_time_ms
-    if oldest_ms is not None:
-        metrics.set_shard_lag(batch.shard, (services.now_ms() - oldest_ms) / 1000)

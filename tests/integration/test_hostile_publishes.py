@@ -57,33 +57,36 @@ class ThirdParty(Policy):
     name = "deadly"
 
     def on_deliver(self, submission, recipient, facts):
-        if submission.body.get("text") == "die":
+        if submission.body.get("text", "").startswith("die"):
             os.kill(os.getpid(), 9)
         return ALLOW
 """
 
 
-def test_a_message_that_kills_the_process_is_dead_lettered_and_its_neighbours_arrive(
+def test_messages_that_kill_the_process_are_dead_lettered_and_their_neighbours_arrive(
     broker: RunningBroker, tmp_path: Path
 ) -> None:
     """The observer is started again whenever it has died, as an orchestrator does it."""
     policy = third_party_policy(tmp_path, "deadly", DEADLY_POLICY)
-    texts = [f"before {number}" for number in range(10)] + ["die"] + [f"after {number}" for number in range(10)]
+    deadly = {"die 1", "die 2", "die 3"}
+    texts = [f"message {number}" for number in range(20)]
+    said = [*texts[:5], "die 1", *texts[5:10], "die 2", "die 3", *texts[10:]]
     with running_observer(broker, tmp_path, **policy) as observer:
         eve, bob = observer.person("eve"), observer.person("bob")
         with connected(eve, bob):
             observer.stop()  # so that all of them wait together
-            for text in texts:
+            for text in said:
                 eve.send("bob", text).wait_for_publish(30)
-            while not _dead(observer):
+            while _dead(observer) < len(deadly):
                 observer.begin()
-                observer.wait_until(lambda: observer.has_ended() or _dead(observer) > 0, "a death, or the dead letter")
+                observer.wait_until(
+                    lambda: observer.has_ended() or _dead(observer) == len(deadly), "a death, or the dead letters"
+                )
             if observer.has_ended():
                 observer.begin()
-            texts.remove("die")
             bob.wait_for_texts(*texts)
         assert without_repeats(bob, "eve") == texts
-        assert _dead(observer) == 1
+        assert _dead(observer) == len(deadly)
 
 
 def test_invalid_utf8_in_a_topic_is_refused_and_told(observer: RunningObserver) -> None:
