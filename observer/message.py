@@ -1,4 +1,4 @@
-"""The types that travel through the pipeline, and the wire form of a message (Chat21 contract, section 4).
+"""The types that travel through the pipeline, and the wire form of a message (docs/facts.md, "Chat21 messages").
 
 Frozen, decoded at the border: behind `decode` nobody asks again whether a field is there.
 """
@@ -23,7 +23,7 @@ STAMPED_FIELDS = ("message_id", "sender", "recipient", "app_id", "timestamp", "s
 
 
 class Status(IntEnum):
-    """Status codes of an inbox copy (contract, 4.1)."""
+    """Status codes of an inbox copy (docs/facts.md, "Chat21 copies")."""
 
     FAILED = -100
     SENT = 100
@@ -185,7 +185,7 @@ def sole_owner(message: Message) -> str | None:
 
 
 def status_for(message: Message, owner: str) -> Status:
-    """The status in `owner`'s copy (contract, 4.1): a sender never learns whether it was delivered."""
+    """The status in `owner`'s copy: a sender never learns whether it was delivered (docs/facts.md, "Chat21 copies")."""
     return Status.SENT if message.sender == owner else Status.DELIVERED
 
 

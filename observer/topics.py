@@ -1,7 +1,8 @@
 """The topic grammar: the only place that splits or joins a topic, and the only judge of an id.
 
-MQTT clients write `a/b/c`; the broker hands us, and takes from us, the routing key `a.b.c` (rabbitmq-facts, 3).
-Names and shapes are those of the Chat21 contract, section 1; `refused` is ours, beside it.
+MQTT clients write `a/b/c`; the broker hands us, and takes from us, the routing key `a.b.c`. Why ids are so narrow:
+docs/facts.md, "Ids in topics and scopes". Names and shapes are Chat21's (docs/facts.md, "Chat21 topics"); `refused`
+is ours, beside them.
 """
 
 import re

@@ -28,7 +28,7 @@ class ShapeOptions:
 class ShapePolicy(Policy):
     """Refuses a message that is too large, or whose known fields have not the type that clients rely on.
 
-    The types are those of the Chat21 contract, section 4.1. Fields that nobody knows are allowed and kept.
+    The types are those of docs/facts.md, "Chat21 messages". Fields that nobody knows are allowed and kept.
     """
 
     name = "shape"
@@ -76,7 +76,7 @@ def _wrong_type(name: str, expected: str) -> Reject:
 
 
 def _check_channel(submission: Submission) -> Reject | None:
-    # A recipient id that contains `group-` is a group whatever channel_type says (contract, 1.7).
+    # A recipient id that contains `group-` is a group whatever channel_type says (docs/facts.md, "Chat21 groups").
     channel = submission.body.get("channel_type")
     if channel == "group" or GROUP_MARK in submission.recipient:
         return Reject("groups_not_supported", "this server carries direct messages only, not groups")

@@ -1,4 +1,4 @@
-"""Users who are shut out of the app, for administrators: /v1/bans (docs/api.md, "Bans")."""
+"""Users who are shut out of the app, for administrators: /v1/bans (docs/api.md, "For administrators")."""
 
 from typing import Annotated
 

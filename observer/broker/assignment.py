@@ -1,7 +1,7 @@
 """Who prefers which shard. Pure.
 
-Single active consumer is the fence, not the balancer: the first to come would take every shard (rabbitmq-facts, 8).
-So every process computes the same table from the same list of members, and consumes only what is its own.
+The broker is the fence, not the balancer (docs/facts.md, "Single active consumer"): the first to come would take every
+shard. So every process computes the same table from the same list of members, and consumes only what is its own.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,7 @@
 """The dead-letter queue, for an operator: read it without changing it, replay or drop what is chosen.
 
 A message gets there in two ways: the observer parked it, with the history in headers of ours; or the broker did, when
-it had been delivered too often (a topic that kills the line, rabbitmq-facts 2.4), with the history in `x-death`.
+it had been delivered too often, with the history in `x-death` (docs/facts.md, "Topics over 255 bytes").
 """
 
 import asyncio
@@ -170,7 +170,7 @@ class DeadLetters:
         self._letters.remove(letter)
 
     async def _give_back(self, line: Line) -> None:
-        """Hand back what is left: just hanging up would count as a failed delivery of each (rabbitmq-facts, 8)."""
+        """Just hanging up would count as a failed delivery of each (docs/facts.md, "Deliveries given back")."""
         line.write(b"".join(wire.encode_requeue(CHANNEL, one.tag) for one in self._letters))
         with line_errors(f"lost the line to {names.DEAD_QUEUE}"):
             await line.channel.basic_qos(prefetch_count=1)  # an answer to it means that all before it was read

@@ -1,7 +1,7 @@
 """The headers of a delivery that we read, and which of them to believe.
 
 A user can set any header of type string (an MQTT 5 property), none of type integer: so the integers are ours or the
-broker's, and a client id counts only beside one (rabbitmq-facts, 5).
+broker's, and a client id counts only beside one (docs/facts.md, "Headers of a delivery").
 """
 
 from collections.abc import Mapping

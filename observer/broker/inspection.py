@@ -23,7 +23,7 @@ class Greeting:
 
     version: str
     mechanisms: Sequence[str]
-    """The ways to log in over AMQP; anything beside EXTERNAL lets tokens and passwords in (rabbitmq-facts, 2.1)."""
+    """The ways to log in over AMQP; all but EXTERNAL let tokens in (docs/facts.md, "Tokens over AMQP")."""
 
 
 @dataclass(frozen=True, slots=True)

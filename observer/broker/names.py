@@ -5,7 +5,7 @@ OUT_EXCHANGE = "chat.out"  # fanout into amq.topic: what we publish goes through
 SHARD_EXCHANGE = "chat.shard"  # x-consistent-hash, internal: no client can publish to it
 DEAD_EXCHANGE = "chat.dead"  # where rejected and undeliverable deliveries go
 DEAD_QUEUE = "chat.dead"
-# Short and constant, so that a dead message is readable even if its topic was not (facts, 2.4).
+# Short and constant: a dead message is readable even if its topic was not (docs/facts.md, "Topics over 255 bytes").
 DEAD_ROUTING_KEY = "dead"
 RETRY_DELAYS_S = (1, 10, 60)  # one queue each: a queue expires from its head, so one delay per queue
 MEMBER_EXCHANGE = "chat.members"  # fanout: the observer processes tell each other that they live

@@ -2,7 +2,7 @@
 
 A connection of its own, because the broker may close it over somebody else's subscription: on 4.3 a clean-session
 QoS 1 subscriber that leaves makes publishes to his inbox fail, by a nack or by a 506 that takes the whole connection
-(rabbitmq-facts, "Found later"). Deliveries in hand must not suffer for that.
+(docs/facts.md, "Subscribers that leave"). Deliveries in hand must not suffer for that.
 """
 
 import asyncio

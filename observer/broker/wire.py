@@ -1,8 +1,8 @@
 """The few AMQP 0-9-1 frames of the hot path, between bytes and our types. Pure; `lane.py` does the I/O.
 
 The client library (aiormq) speaks the rest of the protocol. These frames are ours for two reasons: a user can put
-bytes into a topic or a property name that the library's decoder dies of (rabbitmq-facts, 2.4), and a batch of
-publishes costs several times less when it is marshalled as one piece (docs/decisions.md).
+bytes into a topic or a property name that the library's decoder dies of (docs/facts.md, "Bytes that are no text"),
+and a batch of publishes costs several times less when it is marshalled as one piece (docs/decisions.md).
 """
 
 from collections.abc import Mapping
@@ -121,7 +121,7 @@ def encode_publish(
     frame_max: int,
     headers: Mapping[str, HeaderValue] | None = None,
 ) -> bytes:
-    """basic.publish with its content, persistent: only so does a QoS 1 subscriber get QoS 1 (rabbitmq-facts, 7)."""
+    """basic.publish with its content, persistent (docs/facts.md, "Persistent copies")."""
     exchange_bytes, key_bytes = exchange.encode(), routing_key.encode()
     method = b"".join(
         (_BASIC_PUBLISH, bytes((len(exchange_bytes),)), exchange_bytes, bytes((len(key_bytes),)), key_bytes, b"\x00")

@@ -1,4 +1,7 @@
-"""What a direct message means: in whose timelines it is, and which copies go out (Chat21 contract, 4.4). Pure."""
+"""What a direct message means: in whose timelines it is, and which copies go out. Pure.
+
+The copies are those of docs/facts.md, "Chat21 copies".
+"""
 
 from collections.abc import Sequence
 

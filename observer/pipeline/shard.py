@@ -33,7 +33,7 @@ WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 HOLD_S = 1200.0  # below the broker's limit of 30 minutes for an acknowledgement; giving back costs each delivery a try
 TRIES_IN_PLACE = 3
 POISON_CODES = frozenset({541, 501, 502})
-"""What the broker closes a line with over a message that it cannot write (facts, 2.4)."""
+"""What the broker closes a line with over a message that it cannot write (docs/facts.md, "Topics over 255 bytes")."""
 SUSPECT_AFTER_RETURNS = 3
 """A message that kills the process leaves no other trace than that the broker had to take it back."""
 CAREFUL_EXTRA = 50
@@ -212,7 +212,7 @@ class ShardLoop:
         return await self._carry_through(second, await self._carry_through(first, numbering))
 
     def _note_poison(self, queue: AmqpShardQueue) -> None:
-        """Facts, 2.4: with one delivery at a time, only the culprit pays for the next crash."""
+        """With one at a time, only the culprit pays for the next crash (docs/facts.md, "Topics over 255 bytes")."""
         if queue.is_lost and queue.lost_code in POISON_CODES:
             self._careful_left = CAREFUL_EXTRA
             self._failures = 0

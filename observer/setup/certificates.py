@@ -1,6 +1,7 @@
 """A private certificate authority, made once, and the broker's and the observer's certificates, replaced when need be.
 
-The observer's certificate is its only way into AMQP: its common name is its broker user (rabbitmq-facts, 2.1).
+The observer's certificate is its only way into AMQP, and nobody else has one (docs/facts.md, "Tokens over AMQP").
+Its common name is its broker user.
 """
 
 import ipaddress

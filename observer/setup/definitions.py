@@ -19,7 +19,7 @@ def render_definitions(template: str, *, shards: int, has_safe_reject: bool) -> 
     """The definitions for `shards` shard queues, as JSON.
 
     `has_safe_reject`: this broker answers a publisher whose message a full queue rejects, instead of cutting its
-    connection (rabbitmq-facts, 6); only then are the shard queues given a limit.
+    connection (docs/facts.md, "Full queues"); only then are the shard queues given a limit.
     """
     definitions = json.loads(template)
     rendered = {section: list(_expand(entries, shards)) for section, entries in definitions.items()}

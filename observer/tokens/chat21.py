@@ -1,6 +1,6 @@
-"""Tokens for stock Chat21 clients (contract, 3.1): HS256 with the operator's key, and the claims they know.
+"""Tokens for stock Chat21 clients: HS256 with the operator's key, and the claims they know.
 
-What such a token cannot protect stands in docs/security.md, "The chat21 profile".
+Such a token: docs/facts.md, "Chat21 tokens". What it cannot protect: docs/security.md, "The chat21 profile".
 """
 
 from uuid import uuid4
@@ -14,7 +14,7 @@ from observer.tokens.keys import HMAC_MIN_BYTES
 from observer.tokens.scopes import chat21_scopes
 
 USERNAME = "JWT"
-"""What stock clients send as MQTT user name (contract, 2)."""
+"""What stock clients send as MQTT user name (docs/facts.md, "Chat21 connections")."""
 
 
 class Chat21Tokens:

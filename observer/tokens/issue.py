@@ -73,7 +73,7 @@ class BrokerTokens:
             "app_id": app,
             "aud": self._audience,
             "iat": now,
-            "exp": now + self._ttl_s,  # an integer: RabbitMQ 3.10 never ends a token with another kind (facts, 1)
+            "exp": now + self._ttl_s,  # an integer, see docs/facts.md, "Token expiry"
             "scope": scopes,
         }
         key = self._keys.ring.current
@@ -101,5 +101,5 @@ def check_user(user: str) -> str:
 
 
 def random_device() -> str:
-    """A device id that nobody can guess: 128 random bits. Who knows a client id can cut it off (facts, 2.3)."""
+    """128 random bits: who knows a client id can cut it off (docs/facts.md, "Taken-over client ids")."""
     return secrets.token_hex(16)

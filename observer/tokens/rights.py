@@ -26,7 +26,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One part of a scope; the broker splits it at `*` first and decodes percent signs then (facts, 1)."""
+    """One part of a scope; split at `*` first, and percent signs decoded then (docs/facts.md, "Scopes")."""
 
     raw: str
 

@@ -33,8 +33,9 @@ def standard_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "r
 
 
 def chat21_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "rabbitmq") -> tuple[str, ...]:
-    """The narrowest scopes with which the stock Chat21 client works (contract, 1.1, 1.2 and 2).
+    """The narrowest scopes with which the stock Chat21 client works.
 
+    What that client does: docs/facts.md, "Chat21 topics" and "Chat21 connections".
     Its client id is a random UUID that names no user, so the session scopes match every UUID: only that nobody can
     guess another's keeps sessions apart. It subscribes with QoS 0, so sessions of QoS 1 are out of its reach; so are
     those of standard clients, which have no `-` in their client ids.

@@ -19,7 +19,7 @@ from tests.services.rabbitmq import running_broker
 pytestmark = [pytest.mark.node, pytest.mark.broker, pytest.mark.timeout(300)]
 
 PROGRAM = Path(__file__).parent / "chat21"
-APP = "tilechat"  # the only app that the stock client knows (contract, 1.5)
+APP = "tilechat"  # docs/facts.md, "Chat21's one app"
 Inboxes = dict[str, list[dict[str, Any]]]
 STAMPED = ("message_id", "sender", "recipient", "app_id", "timestamp", "status")
 
@@ -77,7 +77,7 @@ def chat(observer: RunningObserver, packages: Path) -> Inboxes:
 
 
 def test_a_stock_client_sends_and_receives_each_message_once(inboxes: Inboxes) -> None:
-    """The sender's copy has status 100, the recipient's 150; both carry the six stamped fields (contract, 4.1, 4.4)."""
+    """With 100 and 150, and the six stamped fields in both (docs/facts.md, "Chat21 messages" and "Chat21 copies")."""
     alice = [one["message"] for one in inboxes["alice"]]
     bob = [one["message"] for one in inboxes["bob"]]
 
@@ -97,7 +97,7 @@ def test_a_stock_client_sends_and_receives_each_message_once(inboxes: Inboxes) -
 
 
 def test_what_a_stock_client_writes_passes_through(inboxes: Inboxes) -> None:
-    """Fields that are not stamped arrive as they were sent, null too (contract, 4.1)."""
+    """Fields that are not stamped arrive as they were sent, null too (docs/facts.md, "Chat21 messages")."""
     hello = next(one["message"] for one in inboxes["bob"] if one["message"]["text"] == "hello")
     assert {name: value for name, value in hello.items() if name not in STAMPED} == {
         "text": "hello",

@@ -39,7 +39,7 @@ APP = "access"
 
 
 async def test_a_user_token_opens_no_amqp_connection(broker: RunningBroker) -> None:
-    """With one, even the tightest scopes could forge any message (rabbitmq-facts, 2.1)."""
+    """With one, even the tightest scopes could forge any message (docs/facts.md, "Tokens over AMQP")."""
     url = URL(observer_url(broker)).with_user("token").with_password(user_token(broker, APP, "mallory"))
     connection = aiormq.Connection(url.update_query(auth="plain"))
 

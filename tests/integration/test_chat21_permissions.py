@@ -26,7 +26,7 @@ OWN_TOPICS = [
     f"apps/{APP}/users/ME/conversations/bob/archive",
     f"apps/{APP}/users/ME/messages/bob/message-1/update",
 ]
-"""Contract, 1.1: all that the stock client publishes to."""
+"""All that the stock client publishes to (docs/facts.md, "Chat21 topics")."""
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_replaying_what_was_stored_after_all_stores_nothing_new(
 
 
 def test_a_topic_that_kills_the_line_ends_here_readable(options: BrokerOptions, observer: RunningObserver) -> None:
-    """rabbitmq-facts 2.4, P1: a topic of 256 bytes and more."""
+    """docs/facts.md, "Topics over 255 bytes"."""
     eve = observer.person("eve")
     with connected(eve):
         eve.publish("apps/demo/outgoing/users/eve/messages/" + "x" * 300 + "/outgoing", b'{"text":"poison"}')

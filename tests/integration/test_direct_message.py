@@ -11,7 +11,7 @@ pytestmark = pytest.mark.broker
 
 
 def test_a_message_reaches_both_inboxes_once_with_the_stamped_fields(observer: RunningObserver) -> None:
-    """Sender 100, recipient 150, the client's own fields kept, the six stamped ones overwritten (contract, 4)."""
+    """Sender 100, recipient 150, own fields kept, the stamped ones overwritten (docs/facts.md, "Chat21 messages")."""
     alice, bob = observer.person("alice"), observer.person("bob")
     with connected(alice, bob):
         alice.send("bob", "ciao", sender="eve", status=1, color="red", attributes=None)

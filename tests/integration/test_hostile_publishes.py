@@ -1,4 +1,7 @@
-"""Publishes that kill AMQP connections, decoders (rabbitmq-facts, 2.4) or processes, amid the traffic of others."""
+"""Publishes that kill AMQP connections, decoders or processes, amid the traffic of others.
+
+Why they do: docs/facts.md, "Topics over 255 bytes" and "Bytes that are no text".
+"""
 
 from pathlib import Path
 

@@ -189,7 +189,7 @@ def test_a_will_reaches_nobody_elses_topics(broker: RunningBroker, tokens: Broke
 
 @pytest.mark.parametrize("has_certificate", [False, True])
 def test_a_token_opens_no_amqp_connection(broker: RunningBroker, has_certificate: bool) -> None:
-    """Over AMQP the tightest scopes would let its holder forge any message (facts, 2.1): no password is taken there."""
+    """There it could forge any message (docs/facts.md, "Tokens over AMQP"): no password is taken."""
     context = ssl.create_default_context(cafile=str(broker.directory / "ca.pem"))
     if has_certificate:
         context.load_cert_chain(broker.directory / "observer.pem", broker.directory / "observer.key")

@@ -107,7 +107,7 @@ async def test_a_retried_message_returns_to_its_shard_with_key_and_headers(
 async def test_a_topic_that_kills_the_connection_ends_in_the_dead_letter_queue(
     broker: RunningBroker, channel: AbstractChannel, user: str
 ) -> None:
-    """256 bytes of topic close every AMQP connection that they are delivered on (rabbitmq-facts, 2.4).
+    """They close every AMQP connection that they are delivered on (docs/facts.md, "Topics over 255 bytes").
 
     With a prefetch of 1 the delivery limit takes out this message alone, under a routing key that can be read.
     """

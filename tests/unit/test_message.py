@@ -96,7 +96,7 @@ def test_what_is_stored_can_be_opened_and_read_again(body: dict[str, Any]) -> No
 
 
 def test_a_copy_keeps_an_empty_and_a_null_field_as_they_were_sent() -> None:
-    """Stock clients send `attributes: null` and `metadata: ""` and rely on getting them back (contract, 4.1)."""
+    """Stock clients send both, and rely on getting them back (docs/facts.md, "Chat21 messages")."""
     copy = encode_copy(make_message(own_fields({"attributes": None, "metadata": ""})), "alice")
     assert copy.startswith(b'{"attributes":null,"metadata":"","message_id":')
 

@@ -102,7 +102,7 @@ def test_giving_back_is_a_nack_that_asks_for_the_queue() -> None:
 
 
 def test_a_delivery_keeps_bytes_that_are_no_text() -> None:
-    """The library's decoder dies of them (rabbitmq-facts, 2.4)."""
+    """The library's decoder dies of them (docs/facts.md, "Bytes that are no text")."""
     arguments = b"\x03tag" + (7).to_bytes(8, "big") + b"\x01" + b"\x09amq.topic" + b"\x02\xff\xfe"
 
     assert wire.decode_deliver(b"\x00" * AT + arguments, AT) == wire.Delivery(7, True, b"\xff\xfe")

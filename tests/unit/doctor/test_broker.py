@@ -43,7 +43,7 @@ def test_a_broker_before_3_10_is_too_old(version: str, level: str) -> None:
 
 @pytest.mark.parametrize("mechanisms", [["PLAIN"], ["AMQPLAIN", "PLAIN"], ["EXTERNAL", "PLAIN"], []])
 def test_a_broker_that_lets_tokens_in_over_amqp_is_a_failure(mechanisms: list[str]) -> None:
-    """With a token over AMQP any user could forge any message (rabbitmq-facts, 2.1)."""
+    """With a token over AMQP any user could forge any message (docs/facts.md, "Tokens over AMQP")."""
     found = {finding.check: finding for finding in judge_greeting(Greeting("4.3.6", mechanisms))}
     assert found["broker access"].level is Level.FAILED
     assert "auth_mechanisms.1 = EXTERNAL" in found["broker access"].remedy

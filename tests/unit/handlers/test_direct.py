@@ -33,7 +33,7 @@ def test_a_message_is_in_the_timelines_of_those_who_may_see_it(
 
 
 def test_the_sender_gets_100_and_then_the_recipient_150_in_the_apps_own_topics() -> None:
-    """Contract, 4.4; and a second app id, which the old server had hard-coded."""
+    """The copies of docs/facts.md, "Chat21 copies"; the app is that of the message."""
     sent, delivered = direct.plan_copies(MESSAGE)
 
     assert sent.routing_key == "apps.shop.users.alice.messages.bob.clientadded"

@@ -1,4 +1,4 @@
-"""Policy `shape`: what a message may look like (Chat21 contract, 4.1)."""
+"""Policy `shape`: what a message may look like (docs/facts.md, "Chat21 messages")."""
 
 from typing import Any
 

@@ -67,7 +67,7 @@ def test_no_placeholder_is_left() -> None:
 
 @pytest.mark.parametrize("has_safe_reject", [True, False])
 def test_only_a_broker_that_answers_a_rejected_publisher_gets_a_limit(*, has_safe_reject: bool) -> None:
-    """The others would cut the connection (rabbitmq-facts, 6)."""
+    """The others would cut the connection (docs/facts.md, "Full queues")."""
     policies = {policy["name"] for policy in rendered(has_safe_reject=has_safe_reject)["policies"]}
 
     assert has_safe_reject == (SHARD_LIMIT_POLICY in policies)

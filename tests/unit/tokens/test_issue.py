@@ -33,7 +33,7 @@ def tokens(keys: KeyStore) -> BrokerTokens:
 
 
 def test_a_token_names_its_user_and_app_and_ends_at_a_whole_second(tokens: BrokerTokens, keys: KeyStore) -> None:
-    """RabbitMQ 3.10 never ends a token whose `exp` is not an integer (facts, 1)."""
+    """RabbitMQ 3.10 never ends a token whose `exp` is not an integer (docs/facts.md, "Token expiry")."""
     issued = tokens.issue("demo", "alice", device="phone")
     claims = read(issued, keys)
     assert re.fullmatch(r"[0-9a-f-]{36}", str(claims.pop("jti")))
@@ -69,7 +69,7 @@ def test_the_header_names_the_key_that_signed(tokens: BrokerTokens, keys: KeySto
 
 
 def test_a_device_that_nobody_named_can_not_be_guessed(tokens: BrokerTokens) -> None:
-    """Who knows a client id can cut that client off (facts, 2.3): 128 random bits."""
+    """128 random bits: who knows it can cut that client off (docs/facts.md, "Taken-over client ids")."""
     devices = {tokens.issue("demo", "alice").client_id.removeprefix("demo.alice.") for _ in range(20)}
     assert len(devices) == 20
     assert all(re.fullmatch(r"[0-9a-f]{32}", device) for device in devices)
@@ -85,7 +85,7 @@ BAD_IDS = ["", "a.b", "a/b", "*", "#", "+", "a b", "a%2Ab", "$x", "é", "😀", 
 @pytest.mark.parametrize("bad", BAD_IDS, ids=ascii)
 @pytest.mark.parametrize("profile", list(Profile))
 def test_an_id_that_could_reach_other_topics_gets_no_token(tokens: BrokerTokens, bad: str, profile: Profile) -> None:
-    """rabbitmq-facts, 3: `*` reads everybody's inbox, `a` reads `a.b`'s."""
+    """`*` reads everybody's inbox, `a` reads `a.b`'s (docs/facts.md, "Ids in topics and scopes")."""
     for app, user, device in ((bad, "alice", None), ("tilechat", bad, None)):
         with pytest.raises(InvalidTopic):
             tokens.issue(app, user, device=device, profile=profile)
@@ -120,7 +120,7 @@ def test_a_shared_key_signs_only_where_it_is_configured(tmp_path: Path) -> None:
 
 
 def test_a_chat21_token_has_the_claims_that_old_clients_and_servers_read(tokens: BrokerTokens) -> None:
-    """Contract, 3.1."""
+    """docs/facts.md, "Chat21 tokens"."""
     issued = tokens.issue("tilechat", "USER1", profile=Profile.CHAT21)
     claims = jwt.decode(issued.token, CHAT21_KEY, ["HS256"], audience="rabbitmq", options={"verify_iat": False})
     assert re.fullmatch(r"[0-9a-f-]{36}", claims.pop("jti"))
@@ -142,7 +142,7 @@ def test_a_chat21_token_has_the_claims_that_old_clients_and_servers_read(tokens:
 
 
 def test_a_chat21_token_comes_with_what_the_stock_client_sends(tokens: BrokerTokens) -> None:
-    """Contract, 2: user name JWT, a random UUID as client id."""
+    """User name JWT, a random UUID as client id (docs/facts.md, "Chat21 connections")."""
     issued = tokens.issue("tilechat", "USER1", profile=Profile.CHAT21)
     assert (issued.username, issued.subscribe) == ("JWT", "apps/tilechat/users/USER1/#")
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", issued.client_id)

@@ -9,7 +9,7 @@ from observer.topics import APP_MAX_LENGTH, ID_MAX_LENGTH
 
 
 def test_a_standard_token_has_exactly_the_five_scopes_that_were_tested() -> None:
-    """rabbitmq-facts, 1: each is needed, and no other."""
+    """Each is needed, and no other (docs/facts.md, "Scopes")."""
     assert standard_scopes("demo", "alice") == (
         "rabbitmq.configure:%2F/mqtt-subscription-demo.alice.*",
         "rabbitmq.write:%2F/mqtt-subscription-demo.alice.*",
@@ -20,7 +20,7 @@ def test_a_standard_token_has_exactly_the_five_scopes_that_were_tested() -> None
 
 
 def test_a_chat21_token_has_what_the_stock_client_publishes_and_no_more() -> None:
-    """Contract, 1.1: outgoing, receipts, conversation changes and presence; sessions of QoS 0 with a UUID."""
+    """What docs/facts.md, "Chat21 topics" and "Chat21 connections" say that it does, and no more."""
     assert chat21_scopes("tilechat", "ME") == (
         "rabbitmq.configure:%2F/mqtt-subscription-*-*-4*-*-*qos0",
         "rabbitmq.write:%2F/mqtt-subscription-*-*-4*-*-*qos0",
