@@ -1,5 +1,6 @@
-"""The map in docs/architecture.md is complete and true: one cannot add, move or remove a file without it."""
+"""The maps in docs/ are complete and true: files and promised tests cannot be added, moved or removed without them."""
 
+import ast
 import re
 import tomllib
 from collections import Counter
@@ -14,21 +15,30 @@ def source_files() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in found if path.read_text(encoding="utf-8").strip()}
 
 
-def files_in_the_tour() -> list[str]:
-    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    return re.findall(r"^\| `((?:observer|policies)/[\w/]+\.py)` \|", page, re.MULTILINE)
+def tour() -> list[tuple[str, str]]:
+    """The lines of docs/files.md: a file, and what is said of it."""
+    page = (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `((?:observer|policies)/[\w/]+\.py)` \| (.+) \|$", page, re.MULTILINE)
+    return [(name, text.replace("\\|", "|")) for name, text in lines]
 
 
 def test_every_file_is_in_the_tour() -> None:
-    assert sorted(source_files() - set(files_in_the_tour())) == [], "add a line to docs/architecture.md, Files"
+    assert sorted(source_files() - {name for name, _ in tour()}) == [], "add a line to docs/files.md"
 
 
 def test_the_tour_names_nothing_that_is_gone() -> None:
-    assert sorted(set(files_in_the_tour()) - source_files()) == [], "take the line out of docs/architecture.md, Files"
+    assert sorted({name for name, _ in tour()} - source_files()) == [], "take the line out of docs/files.md"
 
 
 def test_no_file_is_in_the_tour_twice() -> None:
-    assert [name for name, count in Counter(files_in_the_tour()).items() if count > 1] == []
+    assert [name for name, count in Counter(name for name, _ in tour()).items() if count > 1] == []
+
+
+def test_the_tour_says_of_a_file_what_the_file_says_of_itself() -> None:
+    """The first words of its docstring; so the page cannot tell of a job that the file no longer has."""
+    docstrings = {name: ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8"))) for name, _ in tour()}
+    own = {name: " ".join((text or "").split()) for name, text in docstrings.items()}
+    assert {name: own[name] for name, text in tour() if not own[name].startswith(text)} == {}, "mend docs/files.md"
 
 
 def test_every_part_has_its_place_in_the_import_rules() -> None:
