@@ -48,7 +48,7 @@ export OBSERVER_STORE__URL{SECRET_FILE_SUFFIX}=/run/secrets/store_url
 ```
 
 Three variables are no settings: `OBSERVER_CONFIG` (above), `OBSERVER_RABBITMQ_BIN` (where `make run` finds a
-RabbitMQ), and those that begin with `{OTHER_VARIABLE_PREFIX}` (docs/operations.md, "Tests").
+RabbitMQ), and those that begin with `{OTHER_VARIABLE_PREFIX}` (CONTRIBUTING.md, "Tests").
 """
 
 
