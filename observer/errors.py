@@ -9,12 +9,14 @@ ObserverError
 │   └── StoreUnavailable
 ├── ShardLost             another process writes this shard: stop at once, write nothing more
 ├── Refused               the caller may not, or asked for something that is not there (HTTP API, command line)
-└── ConfigError           say which key is wrong and how to mend it, then exit with status 2
+├── ConfigError           say which key is wrong and how to mend it, then exit with status 2
+├── PolicyFailed          a policy crashed: do not deliver its message, try again later (policies/chain.py)
+└── Problem               answer the request with it (observer/api/problems.py)
 """
 
 
 class ObserverError(Exception):
-    """Everything this program raises on purpose."""
+    """What one part of this program raises for another to act on; what never leaves its own part need not be one."""
 
 
 class InvalidMessage(ObserverError):

@@ -1,4 +1,7 @@
-"""Look up: everything that the policies want to know about the submissions of some batches, in one round trip."""
+"""Look up: everything that the policies want to know about the submissions of some batches, in one round trip.
+
+One more is made for each shard where messages that have no identity were delivered again.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
