@@ -16,7 +16,7 @@ PAGES = [
     ROOT / "rabbitmq/README.md",
 ]
 
-QUOTED = r',?\s+\(?("[^"]+"(?:(?:,| and)\s+"[^"]+")*)'
+QUOTED = r'`?,?\s+\(?("[^"]+"(?:(?:,| and)\s+"[^"]+")*)'
 FROM_SOURCE = re.compile(r"\b((?:docs/[\w-]+|rabbitmq/README|CONTRIBUTING)\.md)" + QUOTED)
 FROM_A_PAGE = re.compile(r"\]\(([\w./-]+\.md)\)" + QUOTED)
 ANCHOR = re.compile(r"\]\(([\w./-]*)#([\w-]+)\)")
@@ -48,8 +48,8 @@ def where(path: Path, page: str, title: str) -> str:
     return f"{path.relative_to(ROOT)}: {page}, {title}"
 
 
-def test_a_section_that_a_comment_cites_is_there() -> None:
-    found = [(path, page, title) for path in SOURCES for page, title in cited(path, FROM_SOURCE)]
+def test_a_section_that_is_cited_by_the_path_of_its_page_is_there() -> None:
+    found = [(path, page, title) for path in (*SOURCES, *PAGES) for page, title in cited(path, FROM_SOURCE)]
     assert len(found) > 50, "the citations are gone, or are spelt in another way"
     assert [where(path, page, title) for path, page, title in found if title not in titles(ROOT / page)] == []
 
