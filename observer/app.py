@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
@@ -17,7 +17,7 @@ from observer.broker.connect import BrokerOptions
 from observer.broker.gathering import GatheringPublisher
 from observer.broker.inspection import is_every_shard_read
 from observer.broker.membership import Membership
-from observer.broker.publisher import ConfirmingPublisher
+from observer.broker.publisher import NACK_DELAYS_S, ConfirmingPublisher
 from observer.broker.shard_queue import AmqpShardQueue
 from observer.health import Health
 from observer.metrics import Metrics
@@ -37,6 +37,8 @@ from policies.rate_limit import RateLimitOptions
 from policies.shape import ShapeOptions
 
 API_DRAIN_S = 5.0
+TRIP_NACK_DELAYS_S = (0.01, 0.05)
+"""Whoever travels along waits meanwhile; the shard of a message that is refused for longer waits alone."""
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread of SQLite's may wait for Python's global lock; the usual 5 ms were most of a save."""
 
@@ -138,7 +140,8 @@ async def _build_shards(
         shape.max_bytes if shape.enabled else MAX_BYTES,
     )
     lines = [
-        await _publisher(settings, stack, f"publisher {number}", metrics) for number in range(broker.trips_at_once)
+        await _publisher(settings, stack, f"publisher {number}", metrics, nack_delays_s=TRIP_NACK_DELAYS_S)
+        for number in range(broker.trips_at_once)
     ]
     trips = Trips(lines, services)
     stack.push_async_callback(trips.close)
@@ -162,12 +165,20 @@ def _shard_loop(
     return ShardLoop(shard, open_queue, trips, parking, services, settings.prefetch, settings.batch_max)
 
 
-async def _publisher(settings: Settings, stack: AsyncExitStack, name: str, metrics: Metrics) -> ConfirmingPublisher:
+async def _publisher(
+    settings: Settings,
+    stack: AsyncExitStack,
+    name: str,
+    metrics: Metrics,
+    *,
+    nack_delays_s: Sequence[float] = NACK_DELAYS_S,
+) -> ConfirmingPublisher:
     publisher = ConfirmingPublisher(
         broker_options(settings.broker),
         name,
         on_nack=metrics.count_publish_nacks,
         on_reconnect=lambda: metrics.count_reconnect("publisher"),
+        nack_delays_s=nack_delays_s,
     )
     return await stack.enter_async_context(publisher)
 

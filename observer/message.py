@@ -3,7 +3,7 @@
 Frozen, decoded at the border: behind `decode` nobody asks again whether a field is there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
@@ -90,6 +90,15 @@ class Refusal:
     recipient: str | None = None
     client_message_id: str | None = None
     retry_after_s: float | None = None
+
+
+def with_followers(publications: Sequence[Publication], refused: Iterable[int]) -> list[int]:
+    """The refused ones, by index, and behind each what goes to the same inbox after it: so that order stays."""
+    first_refused: dict[str, int] = {}
+    for index in sorted(refused):
+        first_refused.setdefault(publications[index].routing_key, index)
+    end = len(publications)
+    return [index for index, one in enumerate(publications) if index >= first_refused.get(one.routing_key, end)]
 
 
 def refusal_of(submission: Submission, code: str, reason: str, retry_after_s: float | None = None) -> Refusal:

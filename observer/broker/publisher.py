@@ -14,10 +14,10 @@ from observer.broker import names, wire
 from observer.broker.connect import BrokerOptions
 from observer.broker.publishing_line import PublishingLine
 from observer.errors import BrokerUnavailable
-from observer.message import Publication
+from observer.message import Publication, with_followers
 
 NACK_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
-"""Waits between the tries of a publication that the broker refused; after them the caller gives up its place.
+"""Waits between the tries of a publication that the broker refused, by default.
 
 A broker that shuts down or starts refuses for longer than one bad subscriber does."""
 RECONNECT_DELAYS_S = (0.02, 0.1, 0.5)
@@ -27,13 +27,20 @@ class ConfirmingPublisher:
     """The Publisher port. Use as an async context manager; publishes one batch at a time."""
 
     def __init__(
-        self, options: BrokerOptions, name: str, *, on_nack: Callable[[int], None], on_reconnect: Callable[[], None]
+        self,
+        options: BrokerOptions,
+        name: str,
+        *,
+        on_nack: Callable[[int], None],
+        on_reconnect: Callable[[], None],
+        nack_delays_s: Sequence[float] = NACK_DELAYS_S,
     ) -> None:
         """`on_nack(how many)` and `on_reconnect()` are told for the metrics."""
         self._options = options
         self._name = name
         self._on_nack = on_nack
         self._on_reconnect = on_reconnect
+        self._nack_delays_s = nack_delays_s
         self._line: PublishingLine | None = None
         self._turn = asyncio.Lock()
 
@@ -58,15 +65,15 @@ class ConfirmingPublisher:
             return ()
         async with self._turn:
             waiting = list(range(len(publications)))
-            for delay_s in (*NACK_DELAYS_S, None):
-                refused = await self._publish_once(exchange, [publications[index] for index in waiting], headers)
-                refused = [waiting[index] for index in refused]
+            for delay_s in (*self._nack_delays_s, None):
+                tried = [publications[index] for index in waiting]
+                refused = await self._publish_once(exchange, tried, headers)
                 if not refused or delay_s is None:
                     break
                 self._on_nack(len(refused))
-                waiting = _with_followers(publications, waiting, refused)
+                waiting = [waiting[index] for index in with_followers(tried, refused)]
                 await asyncio.sleep(delay_s)
-            return refused
+            return [waiting[index] for index in refused]
 
     async def _publish_once(
         self, exchange: str, publications: Sequence[Publication], headers: Mapping[str, wire.HeaderValue] | None
@@ -100,13 +107,3 @@ class ConfirmingPublisher:
         if self._line is None:
             self._line = await PublishingLine.open(self._options, self._name)
         return self._line
-
-
-def _with_followers(publications: Sequence[Publication], waiting: Sequence[int], refused: Sequence[int]) -> list[int]:
-    """The refused ones, and behind each what went to the same inbox after it: so that order stays."""
-    first_refused: dict[str, int] = {}
-    for index in refused:
-        first_refused.setdefault(publications[index].routing_key, index)
-    return [
-        index for index in waiting if index >= first_refused.get(publications[index].routing_key, len(publications))
-    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from observer.broker.base import Incoming, ShardQueue
-from observer.message import Submission
+from observer.message import Submission, with_followers
 from observer.pipeline.decode import Refused, decode
 from observer.pipeline.look_up import Asked
 from observer.pipeline.numbering import Numbering
@@ -14,6 +14,9 @@ from observer.pipeline.plan import Plan
 from observer.pipeline.settle import Settlement, refusal_of_dead, shown_key
 
 log = structlog.get_logger()
+
+REFUSALS_IN_PLACE = 6
+"""Tries at a message whose copy the broker refuses before it goes back to the broker, and those behind it pass it."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,10 @@ class Batch:
     """How many deliveries it may grow to before it sets out."""
     is_repeat: bool = False
     """An earlier try at them may have been half done."""
+    refusals: int = 0
+    """How often the broker has refused copies of all of these."""
+    left: "Batch | None" = None
+    """What a try has left unsettled: those of which the broker refused a copy, to be tried again without the others."""
     _decoded: Sequence[Submission | Refused] | None = None
 
     def grow(self) -> None:
@@ -41,12 +48,18 @@ class Batch:
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Both to be tried again, apart."""
-        middle = len(self.deliveries) // 2
-        return self._part(slice(middle)), self._part(slice(middle, None))
+        middle, size = len(self.deliveries) // 2, len(self.deliveries)
+        return self._part(range(middle)), self._part(range(middle, size))
 
-    def _part(self, part: slice) -> "Batch":
-        decoded = self._decoded[part] if self._decoded is not None else None
-        return Batch(self.shard, self.queue, self.deliveries[part], is_repeat=True, _decoded=decoded)
+    def leave(self, indexes: Sequence[int]) -> None:
+        """These are not settled yet: the broker refused a copy of each."""
+        self.left = self._part(indexes)
+        self.left.refusals = self.refusals + 1
+
+    def _part(self, indexes: Sequence[int]) -> "Batch":
+        deliveries = [self.deliveries[index] for index in indexes]
+        decoded = None if self._decoded is None else [self._decoded[index] for index in indexes]
+        return Batch(self.shard, self.queue, deliveries, is_repeat=True, _decoded=decoded)
 
 
 class Try:
@@ -88,9 +101,19 @@ class Try:
             self.fail(index, str(failure))
 
     def fail_unpublished(self, refused: Sequence[int]) -> None:
-        """The same for those of whose publications the broker refused one, by place in the plan."""
-        for index in sorted({self.plan.sources[place] for place in refused}):
-            self.fail(index, "the broker refused a copy of it")
+        """Those of whose publications the broker refused one, by place in the plan, and those behind them.
+
+        A subscriber that comes and goes refuses for a moment, and so does a broker that stops
+        (docs/facts.md, "Subscribers that leave"). Left to wait here, they keep their order and keep up nobody else's.
+        """
+        places = with_followers(self.plan.publications, refused)
+        indexes = sorted({self.plan.sources[place] for place in places} - self.settlement.ended)
+        if indexes and self.batch.refusals < REFUSALS_IN_PLACE:
+            self.settlement.leave(indexes)
+            self.batch.leave(indexes)
+        else:
+            for index in indexes:
+                self.fail(index, "the broker refused a copy of it")
 
     def fail(self, index: int, reason: str) -> None:
         """It could not be done: tried again later, or, after too many tries, dead-lettered and its sender told."""

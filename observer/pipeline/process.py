@@ -94,7 +94,10 @@ async def give_up(batch: Batch, reason: str, publisher: Publisher, services: Ser
 
 
 async def _publish(tries: Sequence[Try], publisher: Publisher) -> None:
-    """Publish everything, all confirms awaited together; then tell those whose message has failed for good by that."""
+    """Publish everything, all confirms awaited together; then tell those whose message has failed for good by that.
+
+    What the broker refuses is left for another try, a few times (`Batch.left`).
+    """
     publications = [publication for one in tries for publication in one.plan.publications]
     refused = await publisher.publish(publications) if publications else ()
     if not refused:

@@ -1,6 +1,6 @@
 """Settle: the one place that decides what becomes of a delivery."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import structlog
@@ -43,6 +43,11 @@ class Settlement:
     def __init__(self, batch: Sequence[Incoming]) -> None:
         self._batch = batch
         self._others: dict[int, Ending] = {}
+        self._left: frozenset[int] = frozenset()
+
+    def leave(self, indexes: Iterable[int]) -> None:
+        """These do not end yet."""
+        self._left = frozenset(indexes)
 
     def bury(self, index: int, reason: str) -> None:
         """Dead-letter what is no message and has no sender that could be told."""
@@ -54,6 +59,11 @@ class Settlement:
         self._others[index] = Ending(self._batch[index], outcome, reason, message_id, is_failure=True)
 
     @property
+    def ended(self) -> Set[int]:
+        """The indexes of those that are not simply done."""
+        return self._others.keys()
+
+    @property
     def others(self) -> Sequence[Ending]:
         """Those that are not simply done."""
         return [ending for _, ending in sorted(self._others.items())]
@@ -61,7 +71,8 @@ class Settlement:
     @property
     def done(self) -> Sequence[Incoming]:
         """Those that are."""
-        return [incoming for index, incoming in enumerate(self._batch) if index not in self._others]
+        open_or_ended = self._left | self.ended
+        return [incoming for index, incoming in enumerate(self._batch) if index not in open_or_ended]
 
 
 async def settle(shard: int, queue: ShardQueue, settlement: Settlement) -> None:

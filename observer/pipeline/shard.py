@@ -3,6 +3,7 @@
 | what fails | what is done |
 |---|---|
 | a service is away (Unavailable) | the same batch again, in place, with growing waits: nothing overtakes it |
+| the broker refuses a copy of a message | the same for that message; the others of its batch are done |
 | ... for longer than HOLD_S | all is given back to the broker, and the shard waits until the service answers |
 | the line to the broker | a new one; the broker delivers again what was not settled |
 | the line, at every delivery of one message | one delivery at a time, until the delivery limit takes that message out |
@@ -172,7 +173,10 @@ class ShardLoop:
         while True:
             try:
                 numbering = numbering or await self._read_numbering()
-                return await self.trips.carry(batch, numbering)
+                numbering = await self.trips.carry(batch, numbering)
+                if batch.left is None:
+                    return numbering
+                batch = batch.left
             except Unavailable as error:
                 if batch.queue.is_lost:
                     raise BrokerUnavailable(str(error)) from error

@@ -16,6 +16,7 @@ from observer.message import (
     MAX_DEPTH,
     STAMPED_FIELDS,
     Message,
+    Publication,
     Refusal,
     client_message_id,
     client_timestamp,
@@ -26,6 +27,7 @@ from observer.message import (
     message_id_of,
     own_fields,
     sole_owner,
+    with_followers,
 )
 
 scalars = (
@@ -225,3 +227,10 @@ def test_a_message_with_other_owners_is_a_mistake_of_ours(owners: tuple[str, ...
     """The stores could not keep who may see it."""
     with pytest.raises(ValueError, match="owners of message id-1"):
         sole_owner(replace(make_message(b"{}"), owners=owners))
+
+
+def test_what_goes_to_the_same_inbox_behind_a_refused_copy_goes_again_with_it() -> None:
+    publications = [Publication(key, b"") for key in ("a", "b", "a", "c", "b", "a")]
+    assert with_followers(publications, [2]) == [2, 5]
+    assert with_followers(publications, [4, 0]) == [0, 2, 4, 5]
+    assert with_followers(publications, []) == []

@@ -1,6 +1,7 @@
 """A batch, and one try at it."""
 
 from observer.broker.base import Incoming, Outcome
+from observer.message import Publication
 from observer.pipeline.batch import Batch, Try
 from observer.pipeline.decode import MAX_BYTES
 from observer.pipeline.numbering import Numbering
@@ -77,3 +78,19 @@ def test_what_could_not_be_decoded_keeps_the_id_that_it_came_with() -> None:
     one.decode(MAX_BYTES)
     one.fail(0, "why")
     assert [ending.message_id for ending in one.settlement.others] == ["m-1"]
+
+
+def test_a_refused_copy_leaves_its_message_and_those_behind_it_and_none_that_has_ended() -> None:
+    """All three are for one inbox; the last one met a policy that crashed, for the last time."""
+    one = Try(batch(1, 1, 1, 5), Numbering(0, 0), dead_letter_after=5)
+    one.decode(MAX_BYTES)
+    for index in range(3):
+        one.plan.publish(index, [Publication("his.inbox", b"")])
+    one.fail(3, "crashed")
+    one.fail_unpublished([1, 3])
+
+    left = one.batch.left
+    assert left is not None
+    assert [delivery.tag for delivery in left.deliveries] == [1, 2]
+    assert endings(one.settlement) == [(3, Outcome.DEAD_LETTER)]
+    assert [delivery.tag for delivery in one.settlement.done] == [0]

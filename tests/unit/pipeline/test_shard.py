@@ -212,3 +212,33 @@ async def test_the_lag_is_the_age_of_the_oldest_in_hand(oldest_ms: int | None, l
     assert loop.lag_s() == 0, "no queue is open yet"
     await run(loop)
     assert seen == [lag_s]
+
+
+async def test_what_a_try_has_left_is_tried_again_before_anything_new() -> None:
+    """Behind it are messages of the same pair: they would pass it."""
+    carried: list[list[int]] = []
+
+    class Trips:
+        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
+            carried.append([one.tag for one in batch.deliveries])
+            if len(carried) == 1:
+                batch.leave([1])
+            if not queue.waiting:
+                loop.stop()
+            return numbering
+
+    class Store:
+        async def shard_position(self, shard: int) -> ShardPosition:
+            return ShardPosition(0, 0)
+
+    class Waiting(Backlog):
+        async def has_backlog(self) -> bool:
+            return False
+
+        async def receive(self, limit: int) -> Sequence[Incoming]:
+            return await super().receive(2)
+
+    queue = Waiting(returns=0)
+    loop = loop_over(queue, Trips(), Store())
+    await run(loop)
+    assert carried == [[0, 1], [1], [2]]

@@ -12,7 +12,7 @@ from observer.broker.base import Incoming, Outcome
 from observer.errors import BrokerUnavailable, ShardLost, StoreUnavailable
 from observer.message import Message, Publication
 from observer.metrics import Metrics
-from observer.pipeline.batch import Batch
+from observer.pipeline.batch import REFUSALS_IN_PLACE, Batch
 from observer.pipeline.numbering import Numbering
 from observer.pipeline.process import Services
 from observer.pipeline.rates import RateLedger
@@ -268,8 +268,29 @@ async def test_a_client_message_id_to_two_people_at_once_is_one_message(world: W
     assert json.loads(world.publisher.batches[-1][-1].body)["code"] == "client_message_id_taken"
 
 
+def refused_before(batch: Batch) -> Batch:
+    """As often as its shard waits for."""
+    batch.refusals = REFUSALS_IN_PLACE
+    return batch
+
+
+async def test_a_copy_that_is_refused_is_left_to_its_shard_and_all_others_are_done(world: World) -> None:
+    """Who comes and goes keeps up nobody but those behind him in his shard, and them for a moment."""
+    blocker = await start_blocker(world)
+    fine, batch = world.batch(1, "fine"), world.batch(2, "also fine", "refuse me")
+    tasks = await handed_in(world, fine, batch)
+    world.publisher.may_go.set()
+    await asyncio.gather(blocker, *tasks)
+
+    assert [outcome for _, outcome in world.queues[1].settled] == ["done"]
+    assert world.queues[2].settled == [(batch.deliveries[0].tag, "done")]
+    assert fine.left is None
+    assert batch.left is not None
+    assert (list(batch.left.deliveries), batch.left.is_repeat, batch.left.refusals) == ([batch.deliveries[1]], True, 1)
+
+
 async def test_a_copy_that_is_refused_at_the_last_try_is_told_to_the_sender(world: World) -> None:
-    await world.carry(world.batch(1, "fine", "refuse me", attempt=5))
+    await world.carry(refused_before(world.batch(1, "fine", "refuse me", attempt=5)))
 
     assert {outcome for _, outcome in world.queues[1].settled} == {"done", "dead_letter"}
     [told] = world.publisher.batches[-1]
@@ -278,7 +299,7 @@ async def test_a_copy_that_is_refused_at_the_last_try_is_told_to_the_sender(worl
 
 async def test_of_the_batches_of_a_trip_each_hears_of_its_own_refused_copies(world: World) -> None:
     blocker = await start_blocker(world)
-    fine, other = world.batch(1, "fine", attempt=5), world.batch(2, "also fine", attempt=5)
+    fine, other = world.batch(1, "fine", attempt=5), refused_before(world.batch(2, "also fine", attempt=5))
     to_herself = Incoming(9, "apps.demo.outgoing.users.eve.messages.eve.outgoing", said("refuse me").body, attempt=5)
     other.deliveries = [to_herself, *other.deliveries]
     tasks = await handed_in(world, fine, other)
@@ -293,7 +314,8 @@ async def test_of_the_batches_of_a_trip_each_hears_of_its_own_refused_copies(wor
 async def test_a_copy_that_is_refused_before_is_tried_again_later(world: World) -> None:
     """That message alone, and nobody is told yet."""
     blocker = await start_blocker(world)
-    tasks = await handed_in(world, world.batch(1, "fine"), world.batch(2, "also fine", "refuse me", attempt=4))
+    again = refused_before(world.batch(2, "also fine", "refuse me", attempt=4))
+    tasks = await handed_in(world, world.batch(1, "fine"), again)
     world.publisher.may_go.set()
     await asyncio.gather(blocker, *tasks)
 
