@@ -157,9 +157,15 @@ def _shard_loop(
 ) -> ShardLoop:
     options = broker_options(settings)
 
-    def open_queue() -> AmqpShardQueue:
+    def open_queue(prefetch: int) -> AmqpShardQueue:
         return AmqpShardQueue(
-            options, shard, publisher=parking, name=f"shard {shard}", clock=now_ms, max_body=services.max_bytes
+            options,
+            shard,
+            prefetch=prefetch,
+            publisher=parking,
+            name=f"shard {shard}",
+            clock=now_ms,
+            max_body=services.max_bytes,
         )
 
     return ShardLoop(shard, open_queue, trips, parking, services, settings.prefetch, settings.batch_max)

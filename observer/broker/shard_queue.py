@@ -52,6 +52,7 @@ class AmqpShardQueue:
         options: BrokerOptions,
         shard: int,
         *,
+        prefetch: int,
         publisher: ConfirmingPublisher,
         name: str,
         clock: Callable[[], int],
@@ -63,6 +64,7 @@ class AmqpShardQueue:
         """
         self._options = options
         self._shard = shard
+        self._prefetch = prefetch
         self._publisher = publisher
         self._name = name
         self._clock = clock
@@ -78,7 +80,7 @@ class AmqpShardQueue:
         """AMQP reply code with which the broker closed the line; 0 if it was cut."""
 
     async def __aenter__(self) -> Self:
-        """Connect; nothing comes before `consume`."""
+        queue = names.shard_queue(self._shard)
         self._line = await connect(
             self._options,
             self._name,
@@ -87,22 +89,14 @@ class AmqpShardQueue:
             wanted_headers=OF_A_SHARD,
             max_body=self._max_body,
         )
+        try:
+            with line_errors(f"cannot consume {queue}"):
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await self._line.consume(queue, f"shard-{self._shard}", prefetch=self._prefetch)
+        except BaseException:
+            await self._line.close()
+            raise
         return self
-
-    async def has_backlog(self) -> bool:
-        """Whether messages wait in it. Raises BrokerUnavailable."""
-        queue = names.shard_queue(self._shard)
-        with line_errors(f"cannot look into {queue}"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                declared = await self._open_line().channel.queue_declare(queue, passive=True)
-        return bool(declared.message_count)
-
-    async def consume(self, prefetch: int) -> None:
-        """Have it delivered, `prefetch` at a time. Raises BrokerUnavailable."""
-        queue = names.shard_queue(self._shard)
-        with line_errors(f"cannot consume {queue}"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._open_line().consume(queue, f"shard-{self._shard}", prefetch=prefetch)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,7 +107,7 @@ class AmqpShardQueue:
             if self._lost is None:
                 with suppress(BrokerUnavailable), line_errors("leaving the shard"):
                     async with asyncio.timeout(REQUEST_TIMEOUT_S):  # a round trip: the last acknowledgements are read
-                        await self._line.channel.basic_qos(prefetch_count=1)
+                        await self._line.channel.basic_qos(prefetch_count=self._prefetch)
         finally:
             await self._line.close()
 

@@ -45,10 +45,10 @@ PROBE = Publication("observer.probe", b"")  # nobody subscribes to it
 
 @dataclass(slots=True)
 class ShardLoop:
-    """Runs one shard while it is this process's. `open_queue()` makes its queue, to be entered."""
+    """Runs one shard while it is this process's. `open_queue(prefetch)` makes its queue, to be entered."""
 
     shard: int
-    open_queue: Callable[[], AmqpShardQueue]
+    open_queue: Callable[[int], AmqpShardQueue]
     trips: Trips
     publisher: Publisher
     """For what does not travel: probes, and the end of a message that fails."""
@@ -58,7 +58,6 @@ class ShardLoop:
     _is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _queue: AmqpShardQueue | None = None
-    _has_begun: bool = False
     _careful_left: int = 0
     """So many new deliveries are still taken one at a time."""
     _failures: int = 0
@@ -116,14 +115,11 @@ class ShardLoop:
                 await self._until_broker_confirms()
 
     async def _consume(self) -> None:
-        queue = self.open_queue()
+        prefetch = 1 if self._careful_left else self.prefetch
+        queue = self.open_queue(prefetch)
         try:
             async with queue:
-                if not self._has_begun and await queue.has_backlog():
-                    self._careful_left = 1  # of what the process before this one died, nobody knows
-                prefetch = 1 if self._careful_left else self.prefetch
-                await queue.consume(prefetch)
-                self._queue, self._resumed_ms, self._has_begun = queue, None, True
+                self._queue, self._resumed_ms = queue, None
                 self.services.metrics.set_shard_active(self.shard, True)
                 log.info("shard_opened", prefetch=prefetch)
                 try:
@@ -135,20 +131,20 @@ class ShardLoop:
             self._note_poison(queue)  # also of a line that was lost while it was opened: the first delivery comes then
 
     async def _take_batches(self, queue: AmqpShardQueue, limit: int) -> None:
-        """One delivery at a time goes on until new ones come.
+        """One delivery at a time goes on until so many new ones have come.
 
-        To leave before would break the order: what the broker takes back goes behind all else that it took back.
+        To leave before would break the order (docs/facts.md, "Deliveries given back"). For the same reason a process
+        that begins has everything in hand: if it dies too, all comes back in order.
         """
         numbering: Numbering | None = None
         while self._is_wanted.is_set() and not self._is_stopping.is_set():
             deliveries = await self._receive(queue, limit)
             if not deliveries:
                 return
-            if self._careful_left <= 1 and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
+            if limit > 1 and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
                 log.warning("shard_careful", returns=max(one.returns for one in deliveries))
                 self._careful_left = CAREFUL_EXTRA
-                if limit > 1:
-                    return
+                return
             batch = Batch(self.shard, queue, deliveries, limit)
             numbering = await self._carry_through(batch, numbering)
             self._failures = 0

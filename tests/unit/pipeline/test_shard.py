@@ -34,12 +34,6 @@ class Queue:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def has_backlog(self) -> bool:
-        return False
-
-    async def consume(self, prefetch: int) -> None:
-        return None
-
     async def receive(self, limit: int) -> Sequence[Incoming]:
         return [Incoming(1, KEY, b"{}")][:limit]
 
@@ -63,7 +57,7 @@ class Store:
 def loop_over(queue: Queue, trips: object, store: object, publisher: object = None) -> ShardLoop:
     """A loop that opens always the same queue, and has these for its services."""
     services: Any = SimpleNamespace(store=store, metrics=Metrics((), range(1)), now_ms=lambda: 1_000)
-    return ShardLoop(0, lambda: cast(Any, queue), cast(Any, trips), cast(Any, publisher), services, 10, 10)
+    return ShardLoop(0, lambda prefetch: cast(Any, queue), cast(Any, trips), cast(Any, publisher), services, 10, 10)
 
 
 async def run(loop: ShardLoop) -> None:
@@ -137,60 +131,6 @@ async def test_the_second_half_of_a_batch_is_numbered_behind_the_first() -> None
     assert carried == [(1, 7), (2, 8)]
 
 
-class Backlog(Queue):
-    """A line behind which messages wait; the broker took each of them back so often."""
-
-    def __init__(self, returns: int) -> None:
-        super().__init__()
-        self.waiting = [Incoming(tag, KEY, b"{}", returns=returns) for tag in range(3)]
-        self.prefetches: list[int] = []
-
-    async def has_backlog(self) -> bool:
-        return True
-
-    async def consume(self, prefetch: int) -> None:
-        self.prefetches.append(prefetch)
-
-    async def receive(self, limit: int) -> Sequence[Incoming]:
-        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        return taken
-
-
-async def batches_of(queue: Backlog) -> list[int]:
-    """How many deliveries each batch has that a process which begins makes of this backlog."""
-    sizes: list[int] = []
-
-    class Trips:
-        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
-            sizes.append(len(batch.deliveries))
-            if not queue.waiting:
-                loop.stop()
-            return numbering
-
-    class Store:
-        async def shard_position(self, shard: int) -> ShardPosition:
-            return ShardPosition(0, 0)
-
-    loop = loop_over(queue, Trips(), Store())
-    await run(loop)
-    return sizes
-
-
-async def test_a_process_that_begins_takes_the_first_of_what_waits_alone() -> None:
-    """It may be what the process before it died of."""
-    queue = Backlog(returns=0)
-    assert await batches_of(queue) == [1, 2]
-    assert queue.prefetches == [1, 10]
-
-
-@pytest.mark.parametrize("returns", [1, 3])
-async def test_a_process_that_finds_what_came_back_goes_on_one_at_a_time(returns: int) -> None:
-    """On the same line: what is given back goes behind all else that came back, and counts as one more return."""
-    queue = Backlog(returns=returns)
-    assert await batches_of(queue) == [1, 1, 1]
-    assert queue.prefetches == [1]
-
-
 @pytest.mark.parametrize(("oldest_ms", "lag_s"), [(None, 0.0), (750, 0.25), (2_000, 0.0)])
 async def test_the_lag_is_the_age_of_the_oldest_in_hand(oldest_ms: int | None, lag_s: float) -> None:
     """0 when nothing is in hand, and never negative where clocks differ."""
@@ -231,14 +171,16 @@ async def test_what_a_try_has_left_is_tried_again_before_anything_new() -> None:
         async def shard_position(self, shard: int) -> ShardPosition:
             return ShardPosition(0, 0)
 
-    class Waiting(Backlog):
-        async def has_backlog(self) -> bool:
-            return False
+    class Waiting(Queue):
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting = [Incoming(tag, KEY, b"{}") for tag in range(3)]
 
         async def receive(self, limit: int) -> Sequence[Incoming]:
-            return await super().receive(2)
+            taken, self.waiting = self.waiting[:2], self.waiting[2:]
+            return taken
 
-    queue = Waiting(returns=0)
+    queue = Waiting()
     loop = loop_over(queue, Trips(), Store())
     await run(loop)
     assert carried == [[0, 1], [1], [2]]
