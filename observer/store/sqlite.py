@@ -4,9 +4,8 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from observer.errors import StoreUnavailable
 from observer.message import Message
@@ -17,6 +16,7 @@ from observer.store.sqlite_schema import VERSION, migrate
 from observer.store.sqlite_threads import WorkThreads, read_threads, write_thread
 from policies.base import Ban, Privacy
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _READERS = 3
 
@@ -74,11 +74,15 @@ class SqliteStore:
         """Return once something was written to the disk."""
         await self._write(lambda connection: connection.execute(f"PRAGMA user_version = {VERSION}").fetchall())
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._done(self._writer, work)
+    async def _write(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._done(self._writer, lambda connection: work(connection, *args, **kwargs))
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._done(self._reads, work)
+    async def _read(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._done(self._reads, lambda connection: work(connection, *args, **kwargs))
 
     async def _done(self, threads: WorkThreads | None, work: Callable[[sqlite3.Connection], T]) -> T:
         if threads is None:
@@ -97,113 +101,101 @@ class SqliteStore:
 
     async def shard_position(self, shard: int) -> ShardPosition:
         """See MessageStore."""
-        return await self._read(partial(sqlite_look_up.shard_position, shard=shard))
+        return await self._read(sqlite_look_up.shard_position, shard)
 
     async def look_up(self, query: Query) -> Found:
         """See MessageStore."""
-        return await self._done(self._look_ups, partial(sqlite_look_up.look_up, query=query))
+        return await self._done(self._look_ups, lambda connection: sqlite_look_up.look_up(connection, query))
 
     async def find_repeats(self, shard: int, fingerprints: Collection[str], among_last: int) -> Sequence[Message]:
         """See MessageStore."""
-        return await self._read(
-            partial(sqlite_look_up.find_repeats, shard=shard, fingerprints=fingerprints, among_last=among_last)
-        )
+        return await self._read(sqlite_look_up.find_repeats, shard, fingerprints, among_last)
 
     async def save(self, messages: Sequence[Message], known: Sequence[Message]) -> None:
         """See MessageStore. `known` needs nothing: a message and its conversations are one transaction here."""
         if messages:
-            await self._write(partial(sqlite_save.save, messages=messages))
+            await self._write(sqlite_save.save, messages)
 
     # Reading what is one user's.
 
     async def timeline(self, app: str, owner: str, after: Mapping[int, int], limit: int) -> Page:
         """See Store."""
-        return await self._read(partial(sqlite_read.timeline, app=app, owner=owner, after=after, limit=limit))
+        return await self._read(sqlite_read.timeline, app, owner, after, limit)
 
     async def heads(self, app: str, owner: str) -> Mapping[int, int]:
         """See Store."""
-        return await self._read(partial(sqlite_read.heads, app=app, owner=owner))
+        return await self._read(sqlite_read.heads, app, owner)
 
     async def history(
         self, app: str, owner: str, peer: str, *, before: Position | None, after: Position | None, limit: int
     ) -> Page:
         """See Store."""
-        return await self._read(
-            partial(sqlite_read.history, app=app, owner=owner, peer=peer, before=before, after=after, limit=limit)
-        )
+        return await self._read(sqlite_read.history, app, owner, peer, before=before, after=after, limit=limit)
 
     async def find_message(self, app: str, owner: str, message_id: str) -> Message | None:
         """See Store."""
-        return await self._read(partial(sqlite_read.find_message, app=app, owner=owner, message_id=message_id))
+        return await self._read(sqlite_read.find_message, app, owner, message_id)
 
     async def conversations(
         self, app: str, owner: str, *, before: Position | None, limit: int
     ) -> Sequence[Conversation]:
         """See Store."""
-        return await self._read(partial(sqlite_read.conversations, app=app, owner=owner, before=before, limit=limit))
+        return await self._read(sqlite_read.conversations, app, owner, before=before, limit=limit)
 
     async def conversation(self, app: str, owner: str, peer: str) -> Conversation | None:
         """See Store."""
-        return await self._read(partial(sqlite_read.conversation, app=app, owner=owner, peer=peer))
+        return await self._read(sqlite_read.conversation, app, owner, peer)
 
     async def mark_read(self, app: str, owner: str, peer: str, up_to: Position) -> None:
         """See Store."""
-        await self._write(partial(sqlite_save.mark_read, app=app, owner=owner, peer=peer, up_to=up_to))
+        await self._write(sqlite_save.mark_read, app, owner, peer, up_to)
 
     # Settings.
 
     async def set_blocked(self, app: str, owner: str, peer: str, is_blocked: bool, now_ms: int) -> None:
         """See Store."""
-        await self._write(
-            partial(sqlite_settings.block, app=app, owner=owner, peer=peer, now_ms=now_ms)
-            if is_blocked
-            else partial(sqlite_settings.unblock, app=app, owner=owner, peer=peer)
-        )
+        await self._write(sqlite_settings.set_blocked, app, owner, peer, is_blocked, now_ms)
 
     async def blocked(self, app: str, owner: str, *, after: str, limit: int) -> Sequence[Peer]:
         """See Store."""
-        return await self._read(partial(sqlite_settings.blocked, app=app, owner=owner, after=after, limit=limit))
+        return await self._read(sqlite_settings.blocked, app, owner, after=after, limit=limit)
 
     async def set_contact(self, app: str, owner: str, peer: str, is_contact: bool, now_ms: int) -> None:
         """See Store."""
-        await self._write(
-            partial(sqlite_settings.name_contact, app=app, owner=owner, peer=peer, now_ms=now_ms)
-            if is_contact
-            else partial(sqlite_settings.forget_contact, app=app, owner=owner, peer=peer)
-        )
+        await self._write(sqlite_settings.set_contact, app, owner, peer, is_contact, now_ms)
 
     async def contacts(self, app: str, owner: str, *, after: str, limit: int) -> Sequence[Peer]:
         """See Store."""
-        return await self._read(partial(sqlite_settings.contacts, app=app, owner=owner, after=after, limit=limit))
+        return await self._read(sqlite_settings.contacts, app, owner, after=after, limit=limit)
 
     async def privacy(self, app: str, user: str) -> Privacy:
         """See Store."""
-        return await self._read(partial(sqlite_settings.privacy, app=app, user=user))
+        return await self._read(sqlite_settings.privacy, app, user)
 
     async def set_privacy(self, app: str, user: str, privacy: Privacy) -> None:
         """See Store."""
-        await self._write(partial(sqlite_settings.set_privacy, app=app, user=user, privacy=privacy))
+        await self._write(sqlite_settings.set_privacy, app, user, privacy)
 
     async def set_ban(self, app: str, user: str, ban: Ban, *, by: str, now_ms: int) -> None:
         """See Store."""
-        await self._write(partial(sqlite_settings.set_ban, app=app, user=user, ban=ban, by=by, now_ms=now_ms))
+        await self._write(sqlite_settings.set_ban, app, user, ban, by=by, now_ms=now_ms)
 
     async def lift_ban(self, app: str, user: str) -> bool:
         """See Store."""
-        return await self._write(partial(sqlite_settings.lift_ban, app=app, user=user))
+        return await self._write(sqlite_settings.lift_ban, app, user)
 
     async def ban(self, app: str, user: str) -> Ban | None:
         """See Store."""
-        return await self._read(partial(sqlite_settings.ban, app=app, user=user))
+        return await self._read(sqlite_settings.ban, app, user)
 
     async def bans(self, app: str, *, after: str, limit: int) -> Sequence[BanEntry]:
         """See Store."""
-        return await self._read(partial(sqlite_settings.bans, app=app, after=after, limit=limit))
+        return await self._read(sqlite_settings.bans, app, after=after, limit=limit)
 
     async def profile(self, app: str, user: str) -> Mapping[str, Any] | None:
         """See Store."""
-        return await self._read(partial(sqlite_settings.profile, app=app, user=user))
+        return await self._read(sqlite_settings.profile, app, user)
 
     async def set_profile(self, app: str, user: str, profile: Mapping[str, Any]) -> None:
         """See Store."""
-        await self._write(partial(sqlite_settings.set_profile, app=app, user=user, profile=profile))
+        await self._write(sqlite_settings.set_profile, app, user, profile)

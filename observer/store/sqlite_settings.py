@@ -14,32 +14,27 @@ INSERT INTO peers (app, owner, peer, {since}) VALUES (?, ?, ?, ?)
 ON CONFLICT (app, owner, peer) DO UPDATE SET {since} = excluded.{since} WHERE {since} IS NULL
 """
 _BLOCK = _SET_SINCE.format(since="blocked_since_ms")
+_UNBLOCK = "UPDATE peers SET blocked_since_ms = NULL WHERE app = ? AND owner = ? AND peer = ?"
 _NAME_CONTACT = _SET_SINCE.format(since="contact_since_ms")
+_FORGET_CONTACT = (
+    "UPDATE peers SET contact_since_ms = NULL, written_since_ms = NULL WHERE app = ? AND owner = ? AND peer = ?"
+)
 
 
-def block(connection: sqlite3.Connection, app: str, owner: str, peer: str, now_ms: int) -> None:
-    """Block a peer; one who is blocked already keeps the time of his blocking."""
-    connection.execute(_BLOCK, (app, owner, peer, now_ms))
+def set_blocked(connection: sqlite3.Connection, app: str, owner: str, peer: str, is_blocked: bool, now_ms: int) -> None:
+    """Block or unblock a peer; one who is blocked already keeps the time of his blocking."""
+    if is_blocked:
+        connection.execute(_BLOCK, (app, owner, peer, now_ms))
+    else:
+        connection.execute(_UNBLOCK, (app, owner, peer))
 
 
-def unblock(connection: sqlite3.Connection, app: str, owner: str, peer: str) -> None:
-    """Unblock a peer."""
-    connection.execute(
-        "UPDATE peers SET blocked_since_ms = NULL WHERE app = ? AND owner = ? AND peer = ?", (app, owner, peer)
-    )
-
-
-def name_contact(connection: sqlite3.Connection, app: str, owner: str, peer: str, now_ms: int) -> None:
-    """Name a contact; one who is named already keeps the time of his naming."""
-    connection.execute(_NAME_CONTACT, (app, owner, peer, now_ms))
-
-
-def forget_contact(connection: sqlite3.Connection, app: str, owner: str, peer: str) -> None:
-    """Un-name a contact, and forget that the owner wrote to him."""
-    connection.execute(
-        "UPDATE peers SET contact_since_ms = NULL, written_since_ms = NULL WHERE app = ? AND owner = ? AND peer = ?",
-        (app, owner, peer),
-    )
+def set_contact(connection: sqlite3.Connection, app: str, owner: str, peer: str, is_contact: bool, now_ms: int) -> None:
+    """Name or un-name a contact; one who is named already keeps the time of his naming."""
+    if is_contact:
+        connection.execute(_NAME_CONTACT, (app, owner, peer, now_ms))
+    else:
+        connection.execute(_FORGET_CONTACT, (app, owner, peer))
 
 
 def set_privacy(connection: sqlite3.Connection, app: str, user: str, privacy: Privacy) -> None:
@@ -64,7 +59,7 @@ def set_profile(connection: sqlite3.Connection, app: str, user: str, profile: Ma
     )
 
 
-def set_ban(connection: sqlite3.Connection, app: str, user: str, ban: Ban, by: str, now_ms: int) -> None:
+def set_ban(connection: sqlite3.Connection, app: str, user: str, ban: Ban, *, by: str, now_ms: int) -> None:
     """Ban a user, in place of an earlier ban."""
     connection.execute(
         "INSERT OR REPLACE INTO bans (app, user, until_ms, reason, by, since_ms) VALUES (?, ?, ?, ?, ?, ?)",

@@ -43,17 +43,17 @@ OPERATIONS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "conversations": lambda c: sqlite_read.conversations(c, **BOB, before=None, limit=5),
     "conversations before": lambda c: sqlite_read.conversations(c, **BOB, before=HERE, limit=5),
     "conversation": lambda c: sqlite_read.conversation(c, **PAIR),
-    "block": lambda c: sqlite_settings.block(c, **PAIR, now_ms=1),
-    "unblock": lambda c: sqlite_settings.unblock(c, **PAIR),
+    "block": lambda c: sqlite_settings.set_blocked(c, **PAIR, is_blocked=True, now_ms=1),
+    "unblock": lambda c: sqlite_settings.set_blocked(c, **PAIR, is_blocked=False, now_ms=1),
     "blocked": lambda c: sqlite_settings.blocked(c, **BOB, after="a", limit=5),
-    "name_contact": lambda c: sqlite_settings.name_contact(c, **PAIR, now_ms=1),
-    "forget_contact": lambda c: sqlite_settings.forget_contact(c, **PAIR),
+    "name_contact": lambda c: sqlite_settings.set_contact(c, **PAIR, is_contact=True, now_ms=1),
+    "forget_contact": lambda c: sqlite_settings.set_contact(c, **PAIR, is_contact=False, now_ms=1),
     "contacts": lambda c: sqlite_settings.contacts(c, **BOB, after="a", limit=5),
     "privacy": lambda c: sqlite_settings.privacy(c, APP, "bob"),
     "set_privacy": lambda c: sqlite_settings.set_privacy(c, APP, "bob", Privacy()),
     "profile": lambda c: sqlite_settings.profile(c, APP, "bob"),
     "set_profile": lambda c: sqlite_settings.set_profile(c, APP, "bob", {}),
-    "set_ban": lambda c: sqlite_settings.set_ban(c, APP, "bob", Ban(), "root", 1),
+    "set_ban": lambda c: sqlite_settings.set_ban(c, APP, "bob", Ban(), by="root", now_ms=1),
     "lift_ban": lambda c: sqlite_settings.lift_ban(c, APP, "bob"),
     "ban": lambda c: sqlite_settings.ban(c, APP, "bob"),
     "bans": lambda c: sqlite_settings.bans(c, APP, after="a", limit=5),
@@ -147,8 +147,8 @@ def filled_with(size: int, folder: Path) -> Iterator[sqlite3.Connection]:
             ]
             sqlite_save.save(opened, messages)
         for user in (f"u{n}" for n in range(0, size, 10)):
-            sqlite_settings.block(opened, APP, "bob", user, 1)
-            sqlite_settings.set_ban(opened, APP, user, Ban(), "root", 1)
+            sqlite_settings.set_blocked(opened, APP, "bob", user, True, 1)
+            sqlite_settings.set_ban(opened, APP, user, Ban(), by="root", now_ms=1)
             sqlite_settings.set_privacy(opened, APP, user, Privacy())
         opened.execute("COMMIT")
         yield opened
