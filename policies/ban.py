@@ -5,7 +5,7 @@ from policies.base import ALLOW, Fact, Facts, Policy, Reject, Verdict
 
 
 class BanPolicy(Policy):
-    """Refuses every message of a banned sender until the ban ends; its end is the first moment that is free again."""
+    """Refuses every message of a banned sender until the ban ends."""
 
     name = "ban"
     needs = frozenset({Fact.BAN})
@@ -13,7 +13,7 @@ class BanPolicy(Policy):
     def on_submit(self, submission: Submission, facts: Facts) -> Verdict:
         """Reject with `banned`, the administrator's reason, and how long it still lasts if it ever ends."""
         ban = facts.ban
-        if ban is None or (ban.until_ms is not None and ban.until_ms <= facts.now_ms):
+        if ban is None or not ban.is_in_force(facts.now_ms):
             return ALLOW
         rest_s = None if ban.until_ms is None else (ban.until_ms - facts.now_ms) / 1000
         return Reject("banned", ban.reason or "you are banned from this app", rest_s)

@@ -30,10 +30,14 @@ class WhoMayWrite(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A user shut out of a whole app. `until_ms` None: without end."""
+    """A user shut out of a whole app. `until_ms`: the first moment that is free again; None: without end."""
 
     until_ms: int | None = None
     reason: str = ""
+
+    def is_in_force(self, now_ms: int) -> bool:
+        """Whether it has not ended yet."""
+        return self.until_ms is None or now_ms < self.until_ms
 
 
 @dataclass(frozen=True, slots=True)

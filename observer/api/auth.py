@@ -92,13 +92,8 @@ def user_of(caller: Caller, acting_for: str | None) -> str:
 async def refuse_banned(ports: Services, acting: Acting) -> None:
     """Raise Problem if a ban of the user is in force: his credential may outlive it by years."""
     ban = await ports.store.ban(acting.app, acting.user)
-    if ban is not None and is_in_force(ban, ports.clock()):
+    if ban is not None and ban.is_in_force(ports.clock()):
         raise Problem("banned", "This user is shut out of the app.", extra=_until(ban))
-
-
-def is_in_force(ban: Ban, now_ms: int) -> bool:
-    """Whether the ban holds now."""
-    return ban.until_ms is None or now_ms < ban.until_ms
 
 
 def _until(ban: Ban) -> dict[str, int]:
