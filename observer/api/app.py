@@ -26,7 +26,7 @@ from observer.api.intake import Intake
 from observer.api.limits import ADDRESS_FACTOR, MAX_KEYS
 from observer.api.openapi import describe
 from observer.api.problems import install_handlers
-from observer.api.services import ApiOptions, Clock, Health, Services
+from observer.api.services import ApiOptions, ApiServices, Clock, Health
 from observer.api.turns import Turns
 from observer.broker.base import Publisher
 from observer.store.base import Store
@@ -89,7 +89,7 @@ def create_api(
         middleware=_layers(options, clock),
     )
     callers = _buckets(options)
-    app.state.services = Services(
+    app.state.services = ApiServices(
         store, publisher, issuer, identifier, health, options, registry=registry, clock=clock, callers=callers
     )
     install_handlers(app)

@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from observer.api.problems import Problem, rate_limited
-from observer.api.services import Ports, Services
+from observer.api.services import ApiServices, Services
 from observer.errors import Refused
 from observer.tokens.base import Caller, CallerRole
 from observer.topics import check_id
@@ -31,7 +31,7 @@ class Acting:
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
-async def identify_caller(ports: Ports, bearer: Bearer) -> Caller:
+async def identify_caller(services: Services, bearer: Bearer) -> Caller:
     """Who calls; raises Problem if nobody can tell, or if he calls too often."""
     if bearer is None:
         raise Problem(
@@ -39,16 +39,16 @@ async def identify_caller(ports: Ports, bearer: Bearer) -> Caller:
             "Send Authorization: Bearer <credential>.",
             {"WWW-Authenticate": 'Bearer realm="inbox-observer"'},
         )
-    caller = await _identify(ports, bearer.credentials)
-    wait_s = ports.callers.take((caller.app, caller.role, caller.name), ports.clock() / 1000)
+    caller = await _identify(services, bearer.credentials)
+    wait_s = services.callers.take((caller.app, caller.role, caller.name), services.clock() / 1000)
     if wait_s:
         raise rate_limited(wait_s)
     return caller
 
 
-async def _identify(ports: Services, credential: str) -> Caller:
+async def _identify(services: ApiServices, credential: str) -> Caller:
     try:
-        return await ports.identifier.identify(credential)
+        return await services.identifier.identify(credential)
     except Refused as refusal:
         raise Problem(
             "invalid_credential",
@@ -61,7 +61,7 @@ AnyCaller = Annotated[Caller, Depends(identify_caller)]
 
 
 async def _acting(
-    ports: Ports,
+    services: Services,
     caller: AnyCaller,
     acting_for: Annotated[
         str | None,
@@ -70,7 +70,7 @@ async def _acting(
 ) -> Acting:
     acting = Acting(caller.app, user_of(caller, acting_for))
     if caller.role is CallerRole.USER:
-        await refuse_banned(ports, acting)
+        await refuse_banned(services, acting)
     return acting
 
 
@@ -89,10 +89,10 @@ def user_of(caller: Caller, acting_for: str | None) -> str:
             raise Problem("not_allowed", "A user acts for himself only.")
 
 
-async def refuse_banned(ports: Services, acting: Acting) -> None:
+async def refuse_banned(services: ApiServices, acting: Acting) -> None:
     """Raise Problem if a ban of the user is in force: his credential may outlive it by years."""
-    ban = await ports.store.ban(acting.app, acting.user)
-    if ban is not None and ban.is_in_force(ports.clock()):
+    ban = await services.store.ban(acting.app, acting.user)
+    if ban is not None and ban.is_in_force(services.clock()):
         raise Problem("banned", "This user is shut out of the app.", extra=_until(ban))
 
 

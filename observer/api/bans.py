@@ -9,7 +9,7 @@ from observer.api.auth import Admin
 from observer.api.openapi import of_caller
 from observer.api.peers import AfterUser, PageLimit
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.wire import UserId
 from observer.store.base import BanEntry
 from policies.base import Ban
@@ -46,30 +46,30 @@ class BanPage(BaseModel):
 
 
 @router.get("")
-async def list_bans(ports: Ports, admin: Admin, after: AfterUser = None, limit: PageLimit = 100) -> BanPage:
+async def list_bans(services: Services, admin: Admin, after: AfterUser = None, limit: PageLimit = 100) -> BanPage:
     """The bans of the app."""
-    found = await ports.store.bans(admin.app, after=after or "", limit=limit + 1)
+    found = await services.store.bans(admin.app, after=after or "", limit=limit + 1)
     shown = [_answer(entry) for entry in found[:limit]]
     return BanPage(bans=shown, next=shown[-1].user if len(found) > limit else None)
 
 
 @router.put("/{user}", status_code=204, responses=of_caller("not_allowed", "invalid_json"))
-async def ban(ports: Ports, admin: Admin, user: BannedUser, wanted: BanRequest | None = None) -> None:
+async def ban(services: Services, admin: Admin, user: BannedUser, wanted: BanRequest | None = None) -> None:
     """Shut a user out: his next message is refused, he gets no token, and this API answers him 403.
 
     A broker connection that he has open goes on receiving until its token expires.
     """
     wanted = wanted or BanRequest()
-    now_ms = ports.clock()
+    now_ms = services.clock()
     if wanted.until is not None and wanted.until <= now_ms:
         raise Problem("invalid_request", f"`until` {wanted.until} is past; it counts milliseconds since 1970.")
-    await ports.store.set_ban(admin.app, user, Ban(wanted.until, wanted.reason), by=admin.name, now_ms=now_ms)
+    await services.store.set_ban(admin.app, user, Ban(wanted.until, wanted.reason), by=admin.name, now_ms=now_ms)
 
 
 @router.delete("/{user}", status_code=204, responses=of_caller("not_allowed", "not_found"))
-async def lift_ban(ports: Ports, admin: Admin, user: BannedUser) -> None:
+async def lift_ban(services: Services, admin: Admin, user: BannedUser) -> None:
     """Lift a ban; 404 if there is none."""
-    if not await ports.store.lift_ban(admin.app, user):
+    if not await services.store.lift_ban(admin.app, user):
         raise Problem("not_found", "This user is not banned.")
 
 

@@ -5,26 +5,28 @@ from fastapi import APIRouter
 from observer.api.auth import ActingUser
 from observer.api.openapi import of_user
 from observer.api.peers import AfterUser, OtherUser, PageLimit, UserPage, not_himself, user_page
-from observer.api.services import Ports
+from observer.api.services import Services
 
 router = APIRouter(prefix="/v1/blocks", tags=["Blocks"], responses=of_user())
 
 
 @router.get("")
-async def list_blocks(ports: Ports, acting: ActingUser, after: AfterUser = None, limit: PageLimit = 100) -> UserPage:
+async def list_blocks(
+    services: Services, acting: ActingUser, after: AfterUser = None, limit: PageLimit = 100
+) -> UserPage:
     """Whom the user has blocked. Nobody can see by whom he is blocked himself."""
-    found = await ports.store.blocked(acting.app, acting.user, after=after or "", limit=limit + 1)
+    found = await services.store.blocked(acting.app, acting.user, after=after or "", limit=limit + 1)
     return user_page(found, limit)
 
 
 @router.put("/{peer}", status_code=204)
-async def block(ports: Ports, acting: ActingUser, peer: OtherUser) -> None:
+async def block(services: Services, acting: ActingUser, peer: OtherUser) -> None:
     """Block a user: from the next message on, nothing of his arrives. He is not told, and cannot find out."""
     other = not_himself(acting, peer)
-    await ports.store.set_blocked(acting.app, acting.user, other, True, ports.clock())
+    await services.store.set_blocked(acting.app, acting.user, other, True, services.clock())
 
 
 @router.delete("/{peer}", status_code=204)
-async def unblock(ports: Ports, acting: ActingUser, peer: OtherUser) -> None:
+async def unblock(services: Services, acting: ActingUser, peer: OtherUser) -> None:
     """Lift a block. What was sent meanwhile stays unseen."""
-    await ports.store.set_blocked(acting.app, acting.user, not_himself(acting, peer), False, ports.clock())
+    await services.store.set_blocked(acting.app, acting.user, not_himself(acting, peer), False, services.clock())

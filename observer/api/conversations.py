@@ -10,7 +10,7 @@ from observer.api.cursors import decode_cursor, encode_cursor, position_of
 from observer.api.openapi import of_user
 from observer.api.pages import fitting
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.wire import UserId, WireMessage, json_response, wire_form
 from observer.message import peer_of
 from observer.store.base import UNREAD_LIMIT, Conversation, Position, Store
@@ -61,31 +61,33 @@ class Read(BaseModel):
 
 @router.get("", response_model=ConversationPage, responses=of_user("invalid_cursor"))
 async def list_conversations(
-    ports: Ports,
+    services: Services,
     acting: ActingUser,
     before: Annotated[str | None, Query(description="`next` of the previous answer.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """One's conversations, the one with the newest message first."""
     position = None if before is None else decode_cursor(before)
-    found = await ports.store.conversations(acting.app, acting.user, before=position, limit=limit + 1)
+    found = await services.store.conversations(acting.app, acting.user, before=position, limit=limit + 1)
     shown = found[: min(limit, fitting(one.last_message for one in found))]
     after_them = encode_cursor(position_of(shown[-1].last_message)) if len(found) > len(shown) else None
     return json_response({"conversations": [_answer(one) for one in shown], "next": after_them})
 
 
 @router.get("/{peer}", response_model=ConversationAnswer, responses=of_user("not_found"))
-async def get_conversation(ports: Ports, acting: ActingUser, peer: PeerId) -> Response:
+async def get_conversation(services: Services, acting: ActingUser, peer: PeerId) -> Response:
     """One conversation, with its last message and the number of unread ones."""
-    return json_response(_answer(await _existing(ports.store, acting, peer)))
+    return json_response(_answer(await _existing(services.store, acting, peer)))
 
 
 @router.put("/{peer}/read", response_model=ConversationAnswer, responses=of_user("invalid_json", "not_found"))
-async def mark_read(ports: Ports, acting: ActingUser, peer: PeerId, read: Read) -> Response:
+async def mark_read(services: Services, acting: ActingUser, peer: PeerId, read: Read) -> Response:
     """Move the read marker forward, and get the conversation as it is then. An older marker changes nothing."""
-    conversation = await _existing(ports.store, acting, peer)
-    await ports.store.mark_read(acting.app, acting.user, peer, await _marker(ports.store, acting, conversation, read))
-    return json_response(_answer(await _existing(ports.store, acting, peer)))
+    conversation = await _existing(services.store, acting, peer)
+    await services.store.mark_read(
+        acting.app, acting.user, peer, await _marker(services.store, acting, conversation, read)
+    )
+    return json_response(_answer(await _existing(services.store, acting, peer)))
 
 
 async def _existing(store: Store, acting: Acting, peer: str) -> Conversation:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from observer.api.auth import Bearer, admin_of, identify_caller
 from observer.api.openapi import errors
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["Health"])
@@ -26,16 +26,16 @@ async def livez() -> HealthAnswer:
 
 
 @router.get("/readyz", responses=errors("not_ready"))
-async def readyz(ports: Ports) -> HealthAnswer:
+async def readyz(services: Services) -> HealthAnswer:
     """Whether messages are taken, stored and delivered; 503 with `reasons` if not."""
-    if reasons := list(ports.health.reasons()):
+    if reasons := list(services.health.reasons()):
         raise Problem("not_ready", "; ".join(reasons), extra={"reasons": reasons})
     return HealthAnswer(status="ready")
 
 
-async def _may_see_metrics(ports: Ports, bearer: Bearer) -> None:
-    if not ports.options.is_metrics_open:
-        admin_of(await identify_caller(ports, bearer))
+async def _may_see_metrics(services: Services, bearer: Bearer) -> None:
+    if not services.options.is_metrics_open:
+        admin_of(await identify_caller(services, bearer))
 
 
 @router.get(
@@ -44,6 +44,6 @@ async def _may_see_metrics(ports: Ports, bearer: Bearer) -> None:
     dependencies=[Depends(_may_see_metrics)],
     responses={200: {"content": {CONTENT_TYPE: {}}}, **errors("invalid_credential", "not_allowed")},
 )
-async def metrics(ports: Ports) -> Response:
+async def metrics(services: Services) -> Response:
     """Prometheus metrics; they hold no ids. For an admin key, or open to everyone (`api.metrics_open`)."""
-    return Response(generate_latest(ports.registry), media_type=CONTENT_TYPE)
+    return Response(generate_latest(services.registry), media_type=CONTENT_TYPE)

@@ -11,7 +11,7 @@ from observer.api.cursors import decode_cursor, encode_cursor, position_of
 from observer.api.openapi import of_user
 from observer.api.pages import fitting
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.wire import WireMessage, json_response, wire_forms
 
 router = APIRouter(prefix="/v1/conversations/{peer}/messages", tags=["Conversations"], responses=of_user())
@@ -30,7 +30,7 @@ class HistoryPage(BaseModel):
 
 @router.get("", response_model=HistoryPage, responses=of_user("invalid_cursor"))
 async def history(
-    ports: Ports,
+    services: Services,
     acting: ActingUser,
     peer: PeerId,
     before: Cursor = None,
@@ -43,7 +43,7 @@ async def history(
     """
     if before is not None and after is not None:
         raise Problem("invalid_request", "Give `before` or `after`, not both.")
-    page = await ports.store.history(
+    page = await services.store.history(
         acting.app,
         acting.user,
         peer,

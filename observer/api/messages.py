@@ -12,7 +12,7 @@ from observer import topics
 from observer.api.auth import Acting, ActingUser
 from observer.api.openapi import of_user
 from observer.api.problems import Problem, unavailable
-from observer.api.services import Ports, Services
+from observer.api.services import ApiServices, Services
 from observer.api.wire import UserId, WireMessage, json_response, wire_form
 from observer.errors import BrokerUnavailable
 from observer.message import MAX_DEPTH, Publication, client_message_id, is_deeper_than, message_id_of
@@ -51,7 +51,7 @@ class Accepted(BaseModel):
 
 
 @router.post("", status_code=202, responses=of_user("invalid_json", "too_large", "broker_unavailable"))
-async def send_message(ports: Ports, acting: ActingUser, outbound: Outbound, response: Response) -> Accepted:
+async def send_message(services: Services, acting: ActingUser, outbound: Outbound, response: Response) -> Accepted:
     """Send a message, as MQTT would.
 
     202 means that the broker has it and that nothing is lost from here on. Policies judge it after that: a refusal
@@ -61,18 +61,18 @@ async def send_message(ports: Ports, acting: ActingUser, outbound: Outbound, res
     body = outbound.model_dump(exclude_unset=True, exclude={"recipient"})
     own_id = client_message_id(body) or str(uuid4())
     publication = _publication(acting, outbound.recipient, body | {"client_message_id": own_id})
-    if not await _is_taken(ports, publication):
+    if not await _is_taken(services, publication):
         raise _unconfirmed(own_id)
     message_id = message_id_of(acting.app, acting.user, own_id)
     response.headers["Location"] = f"/v1/messages/{message_id}"
     return Accepted(message_id=message_id, client_message_id=own_id, recipient=outbound.recipient)
 
 
-async def _is_taken(ports: Services, publication: Publication) -> bool:
+async def _is_taken(services: ApiServices, publication: Publication) -> bool:
     """Whether the broker has confirmed the message; waits no longer than a client does."""
     try:
-        async with asyncio.timeout(ports.options.publish_timeout_s):
-            return not await ports.publisher.publish([publication])
+        async with asyncio.timeout(services.options.publish_timeout_s):
+            return not await services.publisher.publish([publication])
     except (BrokerUnavailable, TimeoutError):
         return False
 
@@ -96,9 +96,9 @@ def _publication(acting: Acting, recipient: str, body: dict[str, Any]) -> Public
 
 
 @router.get("/{message_id}", response_model=WireMessage, responses=of_user("not_found"))
-async def get_message(ports: Ports, acting: ActingUser, message_id: MessageId) -> Response:
+async def get_message(services: Services, acting: ActingUser, message_id: MessageId) -> Response:
     """One message of one's own timeline; 404 until it is stored, and for ever if it was refused."""
-    message = await ports.store.find_message(acting.app, acting.user, message_id)
+    message = await services.store.find_message(acting.app, acting.user, message_id)
     if message is None:
         raise Problem("not_found", "No such message in this timeline; it may still be on its way.")
     return json_response(wire_form(message, acting.user))

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from observer.api.auth import ActingUser
 from observer.api.openapi import of_user
-from observer.api.services import Ports
+from observer.api.services import Services
 from policies.base import Privacy, WhoMayWrite
 
 router = APIRouter(prefix="/v1/privacy", tags=["Privacy"], responses=of_user())
@@ -20,14 +20,14 @@ class PrivacySettings(BaseModel):
 
 
 @router.get("")
-async def get_privacy(ports: Ports, acting: ActingUser) -> PrivacySettings:
+async def get_privacy(services: Services, acting: ActingUser) -> PrivacySettings:
     """The user's settings; the default is `everyone`."""
-    privacy = await ports.store.privacy(acting.app, acting.user)
+    privacy = await services.store.privacy(acting.app, acting.user)
     return PrivacySettings(who_may_write=privacy.who_may_write)
 
 
 @router.put("", responses=of_user("invalid_json"))
-async def set_privacy(ports: Ports, acting: ActingUser, wanted: PrivacySettings) -> PrivacySettings:
+async def set_privacy(services: Services, acting: ActingUser, wanted: PrivacySettings) -> PrivacySettings:
     """Replace the user's settings."""
-    await ports.store.set_privacy(acting.app, acting.user, Privacy(wanted.who_may_write))
+    await services.store.set_privacy(acting.app, acting.user, Privacy(wanted.who_may_write))
     return wanted

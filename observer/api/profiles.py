@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from observer.api.auth import Acting, AnyCaller, refuse_banned
 from observer.api.openapi import of_caller
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.wire import UserId
 
 router = APIRouter(prefix="/v1/users", tags=["Profiles"], responses=of_caller("banned"))
@@ -23,9 +23,9 @@ class ProfileAnswer(BaseModel):
 
 @router.get("/{user}/profile")
 async def get_profile(
-    ports: Ports, caller: AnyCaller, user: Annotated[UserId, Path(description="Any user of the app.")]
+    services: Services, caller: AnyCaller, user: Annotated[UserId, Path(description="Any user of the app.")]
 ) -> ProfileAnswer:
     """The public profile of a user of one's own app, the same for everyone who asks."""
     if caller.user is not None:
-        await refuse_banned(ports, Acting(caller.app, caller.user))
-    return ProfileAnswer(user=user, profile=await ports.store.profile(caller.app, user))
+        await refuse_banned(services, Acting(caller.app, caller.user))
+    return ProfileAnswer(user=user, profile=await services.store.profile(caller.app, user))

@@ -42,7 +42,7 @@ class ApiOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ApiServices:
     """Everything that a route may use."""
 
     store: Store
@@ -57,9 +57,9 @@ class Services:
 
 
 # Async, though it awaits nothing: FastAPI would send a plain function to a thread and back, at every request.
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+async def _services(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
     return services
 
 
-Ports = Annotated[Services, Depends(_services)]
+Services = Annotated[ApiServices, Depends(_services)]

@@ -10,7 +10,7 @@ from observer.api.auth import Acting, ActingUser
 from observer.api.openapi import of_user
 from observer.api.pages import fitting
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.sync_tokens import Seen, UnusableToken, decode_sync_token, encode_sync_token
 from observer.api.wire import WireMessage, json_response, wire_forms
 from observer.message import Message
@@ -36,7 +36,7 @@ class SyncPage(BaseModel):
 
 @router.get("", response_model=SyncPage, responses=of_user("start_over"))
 async def sync(
-    ports: Ports,
+    services: Services,
     acting: ActingUser,
     since: Annotated[str | None, Query(description="`next` of the previous answer.", max_length=20_000)] = None,
     start: Annotated[Start | None, Query(description="Without `since`: everything, or nothing old.")] = None,
@@ -50,9 +50,9 @@ async def sync(
     if since is not None and start is not None:
         raise Problem("invalid_request", "Give `since` or `start`, not both.")
     if start is Start.NOW:
-        return _page(acting, await _heads(ports.store, acting), (), has_more=False)
-    seen = Seen() if since is None else await _seen(ports.store, acting, since)
-    page = await ports.store.timeline(acting.app, acting.user, seen.offsets, limit)
+        return _page(acting, await _heads(services.store, acting), (), has_more=False)
+    seen = Seen() if since is None else await _seen(services.store, acting, since)
+    page = await services.store.timeline(acting.app, acting.user, seen.offsets, limit)
     shown = page.messages[: fitting(page.messages)]
     has_more = page.has_more or len(shown) < len(page.messages)
     return _page(acting, seen.with_messages(shown), shown, has_more=has_more)

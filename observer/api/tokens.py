@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from observer.api.auth import Acting, AnyCaller, refuse_banned
 from observer.api.openapi import errors, of_caller
 from observer.api.problems import Problem
-from observer.api.services import Ports
+from observer.api.services import Services
 from observer.api.wire import UserId
 from observer.tokens.base import Caller, CallerRole, Credential, Profile
 
@@ -48,7 +48,7 @@ class TokenAnswer(BaseModel):
 
 
 @router.post("/v1/tokens", status_code=201, responses=of_caller("invalid_json", "not_allowed", "banned"))
-async def issue_token(ports: Ports, caller: AnyCaller, wanted: TokenRequest | None = None) -> TokenAnswer:
+async def issue_token(services: Services, caller: AnyCaller, wanted: TokenRequest | None = None) -> TokenAnswer:
     """Get a broker token.
 
     With the embedding app's own JWT: for oneself. With an API key: for the user that the body names.
@@ -56,10 +56,10 @@ async def issue_token(ports: Ports, caller: AnyCaller, wanted: TokenRequest | No
     """
     wanted = wanted or TokenRequest()
     user = _user_for(caller, wanted.user)
-    await refuse_banned(ports, Acting(caller.app, user))
-    issued = ports.issuer.issue(caller.app, user, device=wanted.device, profile=wanted.profile)
+    await refuse_banned(services, Acting(caller.app, user))
+    issued = services.issuer.issue(caller.app, user, device=wanted.device, profile=wanted.profile)
     if caller.public_profile is not None:
-        await ports.store.set_profile(caller.app, user, caller.public_profile)
+        await services.store.set_profile(caller.app, user, caller.public_profile)
     return TokenAnswer(
         token=issued.token,
         app=issued.app,
@@ -69,8 +69,8 @@ async def issue_token(ports: Ports, caller: AnyCaller, wanted: TokenRequest | No
         subscribe=issued.subscribe,
         publish=issued.publish,
         expires_at=issued.expires_at,
-        mqtt_url=ports.options.mqtt_url,
-        websocket_url=ports.options.websocket_url,
+        mqtt_url=services.options.mqtt_url,
+        websocket_url=services.options.websocket_url,
     )
 
 
@@ -87,7 +87,7 @@ def _user_for(caller: Caller, wanted: str | None) -> str:
 
 
 @router.get("/v1/jwks.json", responses=errors())
-async def jwks(ports: Ports, response: Response) -> Mapping[str, Any]:
+async def jwks(services: Services, response: Response) -> Mapping[str, Any]:
     """The public keys that our tokens are signed with, as a JWK set. Open to everyone."""
     response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"
-    return await ports.issuer.jwks()
+    return await services.issuer.jwks()
