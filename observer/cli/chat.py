@@ -8,8 +8,8 @@ import click
 
 from observer import topics
 from observer.chat.access import Access, api_access, local_access
+from observer.chat.connection import Connection
 from observer.chat.screen import Screen
-from observer.chat.session import Session
 from observer.chat.talk import Talk
 from observer.cli import address
 from observer.cli.context import Context
@@ -87,11 +87,11 @@ def chat(
     settings, screen, talk = context.settings, Screen(), Talk(user, peer)
     api_url = (api_url or settings.public.api_url).rstrip("/")
     access = _access(settings, app, user, api_url=api_url, api_key=api_key, mqtt_url=mqtt_url)
-    with Session(access, talk, screen, api_url=api_url, history_count=history) as session:
+    with Connection(access, talk, screen, api_url=api_url, history_count=history) as connection:
         if screen.is_interactive:
             screen.note(f"you are {user}, talking to {peer}; Ctrl-D ends")
-        _converse(session, screen, seconds)
-        is_accepted = session.wait_until_accepted(wait_s)
+        _converse(connection, screen, seconds)
+        is_accepted = connection.wait_until_accepted(wait_s)
     if not is_accepted:
         raise BrokerUnavailable(
             f"messages not accepted within {wait_s:g} s: {len(talk.pending)}. `observer doctor` looks for the reason"
@@ -100,14 +100,14 @@ def chat(
         raise Refused(f"messages refused: {talk.refused}")
 
 
-def _converse(session: Session, screen: Screen, seconds: float | None) -> None:
+def _converse(connection: Connection, screen: Screen, seconds: float | None) -> None:
     """Send every line; end with the input, or with the time if there is one, or with Ctrl-C."""
     until_s = None if seconds is None else time.monotonic() + seconds
     previous = signal.signal(signal.SIGALRM, _end)
     try:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) if seconds is not None else 0)
         for line in screen.lines():
-            session.send(line)
+            connection.send(line)
         if until_s is not None:
             time.sleep(max(0.0, until_s - time.monotonic()))
     except (_TimeIsUp, KeyboardInterrupt):

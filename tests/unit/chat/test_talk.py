@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from observer.chat.session import address
+from observer.chat.connection import address
 from observer.chat.talk import MAX_SHOWN, Talk, printable
 from observer.errors import ConfigError
 

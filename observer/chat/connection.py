@@ -25,7 +25,7 @@ CONNECT_TIMEOUT_S = 15.0
 RECONNECT_S = (1, 10)
 
 
-class Session:
+class Connection:
     """Use as a context manager: connected, subscribed and caught up within."""
 
     def __init__(self, access: Access, talk: Talk, screen: Screen, *, api_url: str, history_count: int) -> None:
@@ -42,7 +42,7 @@ class Session:
         self._is_leaving = False
         self._client = self._new_client()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "Connection":
         """Raises BrokerUnavailable where there is no broker, Refused where it does not let us in."""
         host, port = address(self._entry.mqtt_url)
         try:
