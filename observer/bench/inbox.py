@@ -34,7 +34,7 @@ class Inbox:
         elif topic.endswith(b"/refused"):
             tally.refused(int(number), told["code"], now_s)
         elif told["sender"] == self._user:
-            tally.echoed(int(number), told.get("message_id", number), now_s)
+            tally.own_copy(int(number), told.get("message_id", number), now_s)
         else:
             tally.delivered(int(number), told.get("message_id", number), now_s)
 

@@ -94,14 +94,14 @@ def report(tally: Tally, usage: Usage, *, broken: int) -> Report:
 
 def as_text(report: Report) -> str:
     """The figures for a person."""
-    counts = report.counts
+    counts, per_s = report.counts, report.delivered_per_s
     refused = ", ".join(f"{count} {code}" for code, count in counts.refused.items()) or "0"
     rows = [
         ("planned", f"{counts.planned} at {report.rate:.0f}/s for {report.seconds:.1f} s"),
         ("sent", f"{counts.sent}, acknowledged {counts.acknowledged}, refused {refused}"),
         ("stored", _shown(report.usage.stored)),
-        ("delivered", f"{counts.delivered} to recipients ({report.delivered_per_s:.0f}/s), {counts.echoed} to senders"),
-        ("lost", f"{counts.lost}, own copies lost {counts.echoes_lost}, broken connections {report.broken}"),
+        ("delivered", f"{counts.delivered} to recipients ({per_s:.0f}/s), {counts.own_copies} to senders"),
+        ("lost", f"{counts.lost}, own copies lost {counts.own_copies_lost}, broken connections {report.broken}"),
         ("repeats", f"{counts.repeated} under the same message id, {counts.duplicates} under another"),
         ("order", f"{counts.out_of_order} out of order"),
         ("delivery", _latency_text(report.delivery)),

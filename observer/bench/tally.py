@@ -49,13 +49,13 @@ class Counts:
     """Copies that reached the recipient, repeats not counted."""
     delivered_in_time: int = 0
     """Those of them that came before the schedule was over."""
-    echoed: int = 0
+    own_copies: int = 0
     """Copies that came back to the sender, repeats not counted."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Refusals told to the senders, by code."""
     lost: int = 0
     """Acknowledged by the broker, not refused, and never delivered to the recipient."""
-    echoes_lost: int = 0
+    own_copies_lost: int = 0
     """The same for the sender's own copy."""
     repeated: int = 0
     """Copies that came again under the same message id: clients drop them."""
@@ -77,11 +77,11 @@ class Tally:
         self._sent_s = _times(step.count)
         self._acknowledged_s = _times(step.count)
         self._delivered_s = _times(step.count)
-        self._echoed_s = _times(step.count)
+        self._own_copies_s = _times(step.count)
         self._message_ids: list[str | None] = [None] * step.count
         self._last_of_stream = array("q", [-1]) * step.streams
         self._refused: dict[int, str] = {}
-        self._acknowledged = self._delivered = self._echoed = 0
+        self._acknowledged = self._delivered = self._own_copies = 0
         self._noted: Counter[str] = Counter()
 
     def sent(self, number: int, now_s: float) -> None:
@@ -103,10 +103,10 @@ class Tally:
             else:
                 self._last_of_stream[stream] = number
 
-    def echoed(self, number: int, message_id: str, now_s: float) -> None:
+    def own_copy(self, number: int, message_id: str, now_s: float) -> None:
         """A copy came back to the sender."""
-        if self._is_first(self._echoed_s, number, message_id, now_s):
-            self._echoed += 1
+        if self._is_first(self._own_copies_s, number, message_id, now_s):
+            self._own_copies += 1
 
     def refused(self, number: int, code: str, now_s: float) -> None:
         """The sender was told that it was not accepted."""
@@ -121,7 +121,7 @@ class Tally:
         """Whether nothing more is to come."""
         expected = self.step.count - len(self._refused)
         is_taken_over = not self._publish_qos or self._acknowledged >= self.step.count
-        return is_taken_over and self._delivered >= expected and self._echoed >= expected
+        return is_taken_over and self._delivered >= expected and self._own_copies >= expected
 
     def counts(self) -> Counts:
         """All of it, added up."""
@@ -131,10 +131,10 @@ class Tally:
             acknowledged=self._acknowledged,
             delivered=self._delivered,
             delivered_in_time=sum(1 for at in self._delivered_s if at != _NEVER and at <= self.step.end_s),
-            echoed=self._echoed,
+            own_copies=self._own_copies,
             refused=dict(Counter(self._refused.values())),
             lost=self._missing(self._delivered_s),
-            echoes_lost=self._missing(self._echoed_s),
+            own_copies_lost=self._missing(self._own_copies_s),
             repeated=self._noted["repeated"],
             duplicates=self._noted["duplicates"],
             out_of_order=self._noted["out_of_order"],

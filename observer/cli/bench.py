@@ -153,7 +153,7 @@ def bench(
     gc.disable()  # a collection would stop the load for as long as a message takes; nothing here makes cyclic garbage
     reports, chosen = uvloop.run(_run(options, limits, settings, meter))
     _show(reports, chosen, as_json=as_json)
-    if chosen is None or any(one.counts.lost or one.counts.echoes_lost for one in reports):
+    if chosen is None or any(one.counts.lost or one.counts.own_copies_lost for one in reports):
         raise SystemExit(1)
 
 

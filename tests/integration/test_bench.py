@@ -38,7 +38,7 @@ def test_every_message_is_followed_from_sender_to_store_and_inboxes(
     with running_observer(broker, tmp_path, OBSERVER_API__METRICS_OPEN="true") as observer:
         told = result(bench(observer, "--json", "--inbox-qos", qos))
     counts = told["counts"]
-    assert {counts[name] for name in ("planned", "sent", "acknowledged", "delivered", "echoed")} == {60}
+    assert {counts[name] for name in ("planned", "sent", "acknowledged", "delivered", "own_copies")} == {60}
     assert told["usage"]["stored"] == 60
     assert (counts["lost"], counts["duplicates"], counts["out_of_order"], counts["refused"]) == (0, 0, 0, {})
     assert told["delivery"]["count"] == 60
@@ -47,7 +47,7 @@ def test_every_message_is_followed_from_sender_to_store_and_inboxes(
 
 def test_the_broker_alone_is_measured_with_the_same_clients(observer: RunningObserver) -> None:
     told = result(bench(observer, "--json", "--bare"))
-    assert told["counts"]["delivered"] == told["counts"]["echoed"] == 60
+    assert told["counts"]["delivered"] == told["counts"]["own_copies"] == 60
     assert told["usage"]["stored"] is None
 
 

@@ -16,11 +16,11 @@ def board(first: int = 0) -> tuple[Board, Tally]:
     return shared, tally
 
 
-def test_a_copy_of_somebody_elses_message_is_a_delivery_and_of_ones_own_an_echo() -> None:
+def test_a_copy_of_somebody_elses_message_is_a_delivery_and_of_ones_own_an_own_copy() -> None:
     shared, tally = board()
     Inbox("bob", shared).on_message(TOPIC, json.dumps(COPY).encode())
     Inbox("alice", shared).on_message(TOPIC, json.dumps(COPY).encode())
-    assert (tally.counts().delivered, tally.counts().echoed) == (1, 1)
+    assert (tally.counts().delivered, tally.counts().own_copies) == (1, 1)
 
 
 def test_a_refusal_is_counted_by_its_code() -> None:

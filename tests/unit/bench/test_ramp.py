@@ -14,7 +14,7 @@ GOOD = Report(
     rate=100.0,
     seconds=10.0,
     took_s=10.1,
-    counts=Counts(planned=1000, sent=1000, acknowledged=1000, delivered=1000, delivered_in_time=990, echoed=1000),
+    counts=Counts(planned=1000, sent=1000, acknowledged=1000, delivered=1000, delivered_in_time=990, own_copies=1000),
     delivery=Latency(count=1000, p99_ms=20.0),
     acknowledgement=Latency(),
     lateness=Latency(),

@@ -16,18 +16,18 @@ def pass_through(counted: Tally, number: int, *, at_s: float = START_S + 1, mess
     counted.sent(number, at_s)
     counted.acknowledged(number, at_s)
     counted.delivered(number, message_id or f"id-{number}", at_s)
-    counted.echoed(number, message_id or f"id-{number}", at_s)
+    counted.own_copy(number, message_id or f"id-{number}", at_s)
 
 
-def test_a_message_is_complete_when_acknowledged_delivered_and_echoed() -> None:
+def test_a_message_is_complete_when_acknowledged_delivered_and_shown_to_its_sender() -> None:
     counted = tally(2)
     pass_through(counted, 0)
     assert not counted.is_complete()
     pass_through(counted, 1)
     assert counted.is_complete()
     counts = counted.counts()
-    assert (counts.sent, counts.acknowledged, counts.delivered, counts.echoed) == (2, 2, 2, 2)
-    assert (counts.lost, counts.echoes_lost, counts.repeated, counts.duplicates, counts.out_of_order) == (0,) * 5
+    assert (counts.sent, counts.acknowledged, counts.delivered, counts.own_copies) == (2, 2, 2, 2)
+    assert (counts.lost, counts.own_copies_lost, counts.repeated, counts.duplicates, counts.out_of_order) == (0,) * 5
 
 
 def test_an_acknowledged_message_that_never_arrives_is_lost() -> None:
@@ -36,7 +36,7 @@ def test_an_acknowledged_message_that_never_arrives_is_lost() -> None:
     counted.sent(1, START_S)
     counted.acknowledged(1, START_S)
     assert not counted.is_complete()
-    assert (counted.counts().lost, counted.counts().echoes_lost) == (1, 1)
+    assert (counted.counts().lost, counted.counts().own_copies_lost) == (1, 1)
 
 
 def test_a_message_that_was_never_acknowledged_is_not_lost() -> None:
