@@ -1,27 +1,20 @@
 """Finds the highest rate that the system sustains: raises the rate until a step fails, then closes in on the limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from observer.bench.report import Report
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a step counts as sustained, and how exactly to search."""
-
-    p99_ms: float = 1000.0
-    """Delivery latency that may not be passed."""
-    backlog: float = 0.02
-    """Share of a step's messages that may still be on their way when its schedule ends: more, and a backlog grows."""
-    closeness: float = 0.05
-    """The search ends when the sustained and the failed rate are so near to each other."""
-    growth: float = 1.5
-    """From step to step, until one fails."""
-    highest: float = 50_000.0
+BACKLOG = 0.02
+"""Share of a step's messages that may still be on their way when its schedule ends: more, and a backlog grows."""
+CLOSENESS = 0.05
+"""The search ends when the sustained and the failed rate are so near to each other."""
+GROWTH = 1.5
+"""From step to step, until one fails."""
+HIGHEST_RATE = 50_000
+"""Messages a second."""
 
 
-def why_not_sustained(report: Report, limits: Limits) -> str | None:
+def why_not_sustained(report: Report, p99_limit_ms: float) -> str | None:
     """What was wrong with a step, or None if everything sent was stored and delivered in time and in order."""
     counts, stored = report.counts, report.usage.stored
     on_the_way = counts.planned - counts.delivered_in_time
@@ -31,20 +24,20 @@ def why_not_sustained(report: Report, limits: Limits) -> str | None:
         (counts.delivered < counts.planned, f"{counts.planned - counts.delivered} not delivered"),
         (stored is not None and stored < counts.planned, f"only {stored} stored"),
         (counts.out_of_order, f"{counts.out_of_order} out of order"),
-        (report.delivery.p99_ms > limits.p99_ms, f"p99 {report.delivery.p99_ms:.0f} ms"),
-        (on_the_way > limits.backlog * counts.planned, f"{on_the_way} still on their way at the end"),
+        (report.delivery.p99_ms > p99_limit_ms, f"p99 {report.delivery.p99_ms:.0f} ms"),
+        (on_the_way > BACKLOG * counts.planned, f"{on_the_way} still on their way at the end"),
     )
     return next((text for is_wrong, text in checks if is_wrong), None)
 
 
-def next_rate(first: float, tried: Sequence[tuple[float, bool]], limits: Limits) -> float | None:
+def next_rate(first: float, tried: Sequence[tuple[float, bool]]) -> float | None:
     """The rate to try next, after these rates and whether each was sustained; None when the limit is found."""
     sustained = max((rate for rate, is_sustained in tried if is_sustained), default=0.0)
     failed = min((rate for rate, is_sustained in tried if not is_sustained), default=None)
     if not tried:
         return first
     if failed is None:
-        return min(sustained * limits.growth, limits.highest) if sustained < limits.highest else None
-    if failed <= 1 or failed - sustained <= limits.closeness * failed:
+        return min(sustained * GROWTH, HIGHEST_RATE) if sustained < HIGHEST_RATE else None
+    if failed <= 1 or failed - sustained <= CLOSENESS * failed:
         return None
     return round((sustained + failed) / 2)

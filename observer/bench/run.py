@@ -8,7 +8,7 @@ from observer.bench.access import bare_logins, logins
 from observer.bench.load import Load, LoadOptions, Progress, open_load
 from observer.bench.meter import Meter
 from observer.bench.mqtt import Login
-from observer.bench.ramp import Limits, next_rate, why_not_sustained
+from observer.bench.ramp import next_rate, why_not_sustained
 from observer.bench.report import Report, report
 from observer.bench.routes import streams, users
 from observer.settings import Settings
@@ -39,25 +39,25 @@ async def measure(options: BenchOptions, settings: Settings, meter: Meter, progr
 
 
 async def find_maximum(
-    options: BenchOptions, limits: Limits, settings: Settings, meter: Meter, progress: Progress
+    options: BenchOptions, p99_limit_ms: float, settings: Settings, meter: Meter, progress: Progress
 ) -> list[Report]:
     """Step after step, at rates that close in on the highest sustained one; all of them, in the order tried."""
     tried: list[Report] = []
     async with _connected(options, settings, progress) as load:
-        while rate := next_rate(options.rate, _verdicts(tried, limits), limits):
+        while rate := next_rate(options.rate, _verdicts(tried, p99_limit_ms)):
             tried.append(await _step(load, rate, options.seconds, meter, progress))
-            progress(f"{rate:.0f}/s: {why_not_sustained(tried[-1], limits) or 'sustained'}")
+            progress(f"{rate:.0f}/s: {why_not_sustained(tried[-1], p99_limit_ms) or 'sustained'}")
     return tried
 
 
-def best(tried: Sequence[Report], limits: Limits) -> Report | None:
+def best(tried: Sequence[Report], p99_limit_ms: float) -> Report | None:
     """The sustained step with the highest rate."""
-    sustained = [one for one in tried if not why_not_sustained(one, limits)]
+    sustained = [one for one in tried if not why_not_sustained(one, p99_limit_ms)]
     return max(sustained, key=lambda one: one.rate, default=None)
 
 
-def _verdicts(tried: Sequence[Report], limits: Limits) -> list[tuple[float, bool]]:
-    return [(one.rate, not why_not_sustained(one, limits)) for one in tried]
+def _verdicts(tried: Sequence[Report], p99_limit_ms: float) -> list[tuple[float, bool]]:
+    return [(one.rate, not why_not_sustained(one, p99_limit_ms)) for one in tried]
 
 
 @asynccontextmanager

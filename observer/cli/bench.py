@@ -12,7 +12,7 @@ import uvloop
 from observer.bench.cpu import listener_pid
 from observer.bench.load import LoadOptions
 from observer.bench.meter import Meter
-from observer.bench.ramp import Limits
+from observer.bench.ramp import HIGHEST_RATE
 from observer.bench.report import Report, advice, as_text
 from observer.bench.routes import MIN_PAYLOAD_BYTES
 from observer.bench.run import BenchOptions, best, find_maximum, measure
@@ -30,7 +30,7 @@ _QOS = click.IntRange(0, 1)
     "--rate",
     default=600.0,
     show_default=True,
-    type=click.FloatRange(0.1, 50_000),
+    type=click.FloatRange(0.1, HIGHEST_RATE),
     help="Messages a second, all pairs together. With --max: where the search begins.",
 )
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.5, 600), help="Length of a step.")
@@ -149,23 +149,22 @@ def bench(
         load=LoadOptions(host, port, inbox_qos=inbox_qos, publish_qos=publish_qos, drain_s=drain_s),
     )
     meter = _meter(() if is_bare else api_urls or (settings.public.api_url,), observer_pids, broker_pids, port)
-    limits = Limits(p99_ms=p99_limit_ms) if is_maximum else None
     gc.disable()  # a collection would stop the load for as long as a message takes; nothing here makes cyclic garbage
-    reports, chosen = uvloop.run(_run(options, limits, settings, meter))
+    reports, chosen = uvloop.run(_run(options, p99_limit_ms if is_maximum else None, settings, meter))
     _show(reports, chosen, as_json=as_json)
     if chosen is None or any(one.counts.lost or one.counts.own_copies_lost for one in reports):
         raise SystemExit(1)
 
 
 async def _run(
-    options: BenchOptions, limits: Limits | None, settings: Settings, meter: Meter
+    options: BenchOptions, p99_limit_ms: float | None, settings: Settings, meter: Meter
 ) -> tuple[list[Report], Report | None]:
-    """All steps, and the one whose figures count."""
-    if limits is None:
+    """All steps, and the one whose figures count. With a limit: a search for the maximum."""
+    if p99_limit_ms is None:
         only = await measure(options, settings, meter, _progress)
         return [only], only
-    tried = await find_maximum(options, limits, settings, meter, _progress)
-    return tried, best(tried, limits)
+    tried = await find_maximum(options, p99_limit_ms, settings, meter, _progress)
+    return tried, best(tried, p99_limit_ms)
 
 
 def _show(reports: list[Report], chosen: Report | None, *, as_json: bool) -> None:
