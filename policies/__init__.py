@@ -1,6 +1,6 @@
 """The policies, and their order (docs/policies.md)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from policies.ban import BanPolicy
 from policies.base import Policy
@@ -23,12 +23,12 @@ refuse is asked before the one that drops in silence.
 class PolicyOptions:
     """Which policies are on, and their limits. None or False switches a policy off."""
 
-    shape: ShapeOptions | None = field(default_factory=ShapeOptions)
-    rate_limit: RateLimitOptions | None = field(default_factory=RateLimitOptions)
-    ban: bool = True
-    privacy: bool = True
-    extra: ExtraOptions = field(default_factory=dict)
-    block: bool = True
+    shape: ShapeOptions | None
+    rate_limit: RateLimitOptions | None
+    ban: bool
+    privacy: bool
+    extra: ExtraOptions
+    block: bool
 
 
 def build_policies(options: PolicyOptions) -> PolicyChain:

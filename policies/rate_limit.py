@@ -10,9 +10,9 @@ from policies.base import ALLOW, Fact, Facts, Policy, Reject, Verdict
 class RateLimitOptions:
     """The size of each sender's token bucket; `observer/pipeline/rates.py` keeps the buckets."""
 
-    capacity: int = 60
+    capacity: int
     """Messages that may come at once."""
-    refill_per_s: float = 5.0
+    refill_per_s: float
     """Messages per second in the long run."""
 
 

@@ -15,13 +15,13 @@ GROUP_MARK = "group-"
 class ShapeOptions:
     """Limits of one message."""
 
-    max_bytes: int = 65_536
+    max_bytes: int
     """Largest payload."""
-    max_depth: int = 16
+    max_depth: int
     """Deepest nesting; the message object itself is the first level."""
-    max_fields: int = 100
+    max_fields: int
     """Most fields of the message object itself."""
-    max_text: int = 20_000
+    max_text: int
     """Most characters of `text`."""
 
 

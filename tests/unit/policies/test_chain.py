@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies import ORDER, PolicyOptions, build_policies
+from policies import ORDER, build_policies
 from policies.base import (
     ALLOW,
     Allow,
@@ -23,6 +23,7 @@ from policies.base import (
     WhoMayWrite,
 )
 from policies.chain import Judgement, PolicyChain, PolicyFailed
+from tests.unit.policies.options import ALL_OFF, DEFAULTS
 from tests.unit.policies.submissions import make_submission
 
 FACTS = Facts(now_ms=0)
@@ -98,18 +99,17 @@ def test_an_answer_that_is_no_verdict_is_a_failure_and_not_an_allow(answer: obje
 
 
 def test_the_chain_needs_what_any_of_its_policies_needs() -> None:
-    assert build_policies(PolicyOptions()).needs == set(Fact)
+    assert build_policies(DEFAULTS).needs == set(Fact)
     assert PolicyChain([]).needs == set()
 
 
 def test_the_built_in_policies_stand_in_the_visible_order() -> None:
-    assert build_policies(PolicyOptions()).names == tuple(name for name in ORDER if name != "extra")
+    assert build_policies(DEFAULTS).names == tuple(name for name in ORDER if name != "extra")
 
 
 def test_a_policy_that_is_switched_off_is_not_in_the_chain() -> None:
-    off = PolicyOptions(shape=None, rate_limit=None, ban=False, privacy=False, block=False)
-    assert build_policies(off).names == ()
-    assert build_policies(off).needs == set()
+    assert build_policies(ALL_OFF).names == ()
+    assert build_policies(ALL_OFF).needs == set()
 
 
 all_facts = st.builds(
@@ -134,7 +134,7 @@ def told(chain: PolicyChain, body: dict[str, Any], facts: Facts) -> Verdict:
 
 @given(body=bodies, facts=all_facts)
 def test_what_a_sender_is_told_never_depends_on_whether_he_is_blocked(body: dict[str, Any], facts: Facts) -> None:
-    chain = build_policies(PolicyOptions())
+    chain = build_policies(DEFAULTS)
     blocked = Relation(is_blocked=True, is_contact=facts.relation.is_contact)
     if_blocked = Facts(facts.now_ms, facts.ban, facts.allowance, blocked, facts.privacy)
     assert told(chain, body, if_blocked) == told(chain, body, facts)
@@ -144,5 +144,5 @@ def test_what_a_sender_is_told_never_depends_on_whether_he_is_blocked(body: dict
 def test_a_blocked_sender_never_reaches_the_recipient(facts: Facts) -> None:
     blocked = Relation(is_blocked=True, is_contact=facts.relation.is_contact)
     facts = Facts(facts.now_ms, facts.ban, facts.allowance, blocked, facts.privacy)
-    judgement = build_policies(PolicyOptions()).on_deliver(make_submission(), "bob", facts)
+    judgement = build_policies(DEFAULTS).on_deliver(make_submission(), "bob", facts)
     assert not isinstance(judgement.verdict, Allow)

@@ -4,16 +4,18 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from observer.errors import ConfigError
 from observer.settings_load import load_settings
-from policies import PolicyOptions, build_policies
+from policies import build_policies
 from policies.base import ALLOW, Facts, Policy, Reject
 from policies.chain import PolicyChain
 from policies.extra import GROUP
+from tests.unit.policies.options import ALL_OFF, DEFAULTS
 from tests.unit.policies.submissions import make_submission
 
 PAGE = Path(__file__).parents[3] / "docs" / "policies.md"
@@ -57,9 +59,7 @@ def example(packages: Path) -> Path:
 
 
 def only_extra(extra: dict[str, dict[str, str | int | float | bool]]) -> PolicyChain:
-    return build_policies(
-        PolicyOptions(shape=None, rate_limit=None, ban=False, privacy=False, block=False, extra=extra)
-    )
+    return build_policies(replace(ALL_OFF, extra=extra))
 
 
 @pytest.mark.usefixtures("example")
@@ -87,7 +87,7 @@ def test_the_example_is_complete_in_under_thirty_lines() -> None:
 
 @pytest.mark.usefixtures("example")
 def test_third_party_policies_stand_before_block_and_behind_the_others() -> None:
-    names = build_policies(PolicyOptions(extra={"words": {"words": "spam"}})).names
+    names = build_policies(replace(DEFAULTS, extra={"words": {"words": "spam"}})).names
     assert names == ("shape", "rate_limit", "ban", "privacy", "words", "block")
 
 
@@ -175,7 +175,7 @@ def test_a_package_that_makes_no_policy_of_these_options_is_refused_by_name(
 @pytest.mark.usefixtures("odd")
 def test_two_policies_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="2 policies call themselves 'block'"):
-        build_policies(PolicyOptions(extra={"second": {}}))
+        build_policies(replace(DEFAULTS, extra={"second": {}}))
 
 
 def test_without_extra_policies_no_installed_package_is_looked_at() -> None:

@@ -15,7 +15,8 @@ from observer.message import (
     message_id_of,
     own_fields,
 )
-from policies.rate_limit import RateLimitOptions, RateLimitPolicy
+from policies.rate_limit import RateLimitPolicy
+from tests.unit.policies.options import DEFAULTS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -43,7 +44,8 @@ def test_the_copy_on_the_page_is_what_becomes_of_the_message_on_the_page() -> No
 
 
 def test_the_refusal_on_the_page_is_what_a_sender_gets() -> None:
-    reason = RateLimitPolicy(RateLimitOptions())._reason
+    assert DEFAULTS.rate_limit is not None
+    reason = RateLimitPolicy(DEFAULTS.rate_limit)._reason
     told = encode_refusal(Refusal("demo", "alice", "rate_limited", reason, "bob", "a-2", 0.2))
     assert orjson.loads(told) == REFUSAL
 

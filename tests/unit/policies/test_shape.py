@@ -1,5 +1,6 @@
 """Policy `shape`: what a message may look like (docs/facts.md, "Chat21 messages")."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ def test_exactly_the_levels_beyond_the_limit_are_too_deep(levels: int, limit: in
     for level in range(1, levels):
         body = {"a": body, "b": 1} if level % 2 else {"a": 1, "b": [body]} if level + 2 <= levels else {"a": body}
     deep = _levels(body)
-    verdict = judge(body, limits=ShapeOptions(max_depth=limit))
+    verdict = judge(body, limits=replace(LIMITS, max_depth=limit))
     assert (verdict is not ALLOW) == (deep > limit)
 
 
