@@ -30,11 +30,11 @@ class ApiOptions:
 
     mqtt_url: str
     websocket_url: str
-    max_body_bytes: int = 131_072
-    rate_capacity: int = 120
-    rate_refill_per_s: float = 20.0
-    cors_origins: tuple[str, ...] = ()
-    is_metrics_open: bool = False
+    max_body_bytes: int
+    rate_capacity: int
+    rate_refill_per_s: float
+    cors_origins: tuple[str, ...]
+    is_metrics_open: bool
     body_timeout_s: float = 20.0
     """How long a request's body may take to arrive."""
     publish_timeout_s: float = 15.0

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -32,6 +32,16 @@ ADMIN_KEY = "an-admin-key-made-for-tests"
 OTHER_ADMIN_KEY = "an-admin-key-of-the-other-app"
 SHARED_KEYS = {APP: b"shared-with-the-app-for-these-tests", OTHER_APP: b"shared-with-the-other-app-for-tests"}
 SHARDS = 4
+OPTIONS = ApiOptions(
+    mqtt_url="mqtt://mqtt.test:1883",
+    websocket_url="ws://mqtt.test/ws",
+    max_body_bytes=131_072,
+    rate_capacity=100_000,
+    rate_refill_per_s=20.0,
+    cors_origins=(),
+    is_metrics_open=False,
+)
+"""No test gets near these limits unasked."""
 
 
 class Broker:
@@ -138,7 +148,7 @@ class World:
 
 
 def build_world(store: SqliteStore, keys: KeyStore, **options: Any) -> World:
-    """An API on an open store; `options` override those of ApiOptions."""
+    """An API on an open store; `options` override OPTIONS."""
     broker, clock, health = Broker(), Clock(), Health()
     api_keys = [
         ApiKey(name, app, role, hashlib.sha256(key.encode()).hexdigest())
@@ -149,18 +159,13 @@ def build_world(store: SqliteStore, keys: KeyStore, **options: Any) -> World:
         )
     ]
     issuers = [Issuer(app, shared_key=shared_key) for app, shared_key in SHARED_KEYS.items()]
-    defaults: dict[str, Any] = {
-        "rate_capacity": 100_000,
-        "mqtt_url": "mqtt://mqtt.test:1883",
-        "websocket_url": "ws://mqtt.test/ws",
-    }
     app = create_api(
         store=store,
         publisher=broker,
         issuer=BrokerTokens(keys),
         identifier=Identities(keys, api_keys=api_keys, issuers=issuers),
         health=health,
-        options=ApiOptions(**defaults | options),
+        options=replace(OPTIONS, **options),
         registry=CollectorRegistry(),
         clock=clock,
     )
