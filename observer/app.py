@@ -32,6 +32,7 @@ from observer.store import open_store
 from observer.store.base import Store
 from observer.tokens.wiring import build_tokens
 from policies import PolicyOptions, build_policies
+from policies.base import Privacy
 from policies.chain import PolicyChain
 from policies.rate_limit import RateLimitOptions
 from policies.shape import ShapeOptions
@@ -69,7 +70,7 @@ def policy_options(settings: PolicySettings) -> PolicyOptions:
         else None,
         rate_limit=RateLimitOptions(rate.capacity, rate.refill_per_s) if rate.enabled else None,
         ban=settings.ban.enabled,
-        privacy=settings.privacy.enabled,
+        privacy=Privacy(settings.privacy.who_may_write) if settings.privacy.enabled else None,
         extra=settings.extra,
         block=settings.block.enabled,
     )
@@ -199,6 +200,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         rate_refill_per_s=api.rate_refill_per_s,
         cors_origins=api.cors_origins,
         is_metrics_open=api.metrics_open,
+        default_privacy=Privacy(settings.policies.privacy.who_may_write),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from policies.base import WhoMayWrite
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -110,6 +112,13 @@ class SwitchSettings(Section):
     enabled: bool = Field(True, description="Whether the policy is on.")
 
 
+class PrivacySettings(Section):
+    """Policy `privacy`: who may start writing to a recipient."""
+
+    enabled: bool = Field(True, description="Whether the policy is on.")
+    who_may_write: WhoMayWrite = Field(WhoMayWrite.EVERYONE, description="What holds for users who have not chosen.")
+
+
 class PolicySettings(Section):
     """Which policies judge a message, and their limits."""
 
@@ -117,9 +126,7 @@ class PolicySettings(Section):
     rate_limit: RateLimitSettings = RateLimitSettings()
     ban: SwitchSettings = Field(SwitchSettings(), description="Policy `ban`: who is shut out of a whole app.")
     block: SwitchSettings = Field(SwitchSettings(), description="Policy `block`: who is kept away by one recipient.")
-    privacy: SwitchSettings = Field(
-        SwitchSettings(), description="Policy `privacy`: who may start writing to a recipient."
-    )
+    privacy: PrivacySettings = PrivacySettings()
     extra: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict,
         description="Third-party policies by entry point name (group `inbox_observer.policies`), with their options.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from policies.ban import BanPolicy
-from policies.base import Policy
+from policies.base import Policy, Privacy
 from policies.block import BlockPolicy
 from policies.chain import PolicyChain
 from policies.extra import ExtraOptions, check_names, load_extra
@@ -26,7 +26,8 @@ class PolicyOptions:
     shape: ShapeOptions | None
     rate_limit: RateLimitOptions | None
     ban: bool
-    privacy: bool
+    privacy: Privacy | None
+    """What holds for users who have not chosen."""
     extra: ExtraOptions
     block: bool
 
@@ -40,7 +41,7 @@ def build_policies(options: PolicyOptions) -> PolicyChain:
         "shape": [ShapePolicy(options.shape)] if options.shape else [],
         "rate_limit": [RateLimitPolicy(options.rate_limit)] if options.rate_limit else [],
         "ban": [BanPolicy()] if options.ban else [],
-        "privacy": [PrivacyPolicy()] if options.privacy else [],
+        "privacy": [PrivacyPolicy(options.privacy)] if options.privacy else [],
         "extra": load_extra(options.extra),
         "block": [BlockPolicy()] if options.block else [],
     }

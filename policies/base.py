@@ -5,7 +5,7 @@ One that raises means "not delivered yet": the message is tried again, never let
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from observer.message import Submission
@@ -17,10 +17,10 @@ class Fact(Enum):
     BAN = "ban"  # Facts.ban: the sender's ban in the app
     RATE = "rate"  # Facts.allowance: what the sender's token bucket says
     RELATION = "relation"  # Facts.relation: how the recipient stands to the sender
-    PRIVACY = "privacy"  # Facts.privacy: whom the recipient lets write
+    PRIVACY = "privacy"  # Facts.privacy: whom the recipient has chosen to let write
 
 
-class WhoMayWrite(Enum):
+class WhoMayWrite(StrEnum):
     """A user's choice of who may start writing to him."""
 
     EVERYONE = "everyone"
@@ -52,9 +52,9 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What a user has set; the defaults are those of a user who never set anything."""
+    """A user's choice, or what holds for users who have not chosen."""
 
-    who_may_write: WhoMayWrite = WhoMayWrite.EVERYONE
+    who_may_write: WhoMayWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class Facts:
     ban: Ban | None = None
     allowance: Allowance = Allowance()
     relation: Relation = Relation()
-    privacy: Privacy = Privacy()
+    privacy: Privacy | None = None
+    """None: the recipient has not chosen."""
 
 
 @dataclass(frozen=True, slots=True)

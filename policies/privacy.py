@@ -1,7 +1,7 @@
 """Policy `privacy`: a user decides who may write to him."""
 
 from observer.message import Submission
-from policies.base import ALLOW, Fact, Facts, Policy, Reject, Verdict, WhoMayWrite
+from policies.base import ALLOW, Fact, Facts, Policy, Privacy, Reject, Verdict, WhoMayWrite
 
 
 class PrivacyPolicy(Policy):
@@ -14,9 +14,13 @@ class PrivacyPolicy(Policy):
     name = "privacy"
     needs = frozenset({Fact.PRIVACY, Fact.RELATION})
 
+    def __init__(self, default: Privacy) -> None:
+        """`default` holds for a recipient who has not chosen."""
+        self._default = default
+
     def on_deliver(self, submission: Submission, recipient: str, facts: Facts) -> Verdict:
         """Reject with `not_allowed` where the recipient's choice shuts the sender out."""
-        choice = facts.privacy.who_may_write
+        choice = (facts.privacy or self._default).who_may_write
         if choice is WhoMayWrite.EVERYONE or recipient == submission.sender:
             return ALLOW
         if choice is WhoMayWrite.CONTACTS and facts.relation.is_contact:

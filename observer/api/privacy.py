@@ -21,8 +21,8 @@ class PrivacySettings(BaseModel):
 
 @router.get("")
 async def get_privacy(services: Services, acting: ActingUser) -> PrivacySettings:
-    """The user's settings; the default is `everyone`."""
-    privacy = await services.store.privacy(acting.app, acting.user)
+    """The user's settings; while he has not chosen, those of the operator (`policies.privacy.who_may_write`)."""
+    privacy = await services.store.privacy(acting.app, acting.user) or services.options.default_privacy
     return PrivacySettings(who_may_write=privacy.who_may_write)
 
 

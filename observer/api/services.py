@@ -11,6 +11,7 @@ from observer.broker.base import Publisher
 from observer.store.base import Store
 from observer.token_buckets import TokenBuckets
 from observer.tokens.base import Identifier, TokenIssuer
+from policies.base import Privacy
 
 Clock: TypeAlias = Callable[[], int]
 """Milliseconds since 1970, UTC."""
@@ -26,7 +27,7 @@ class Health(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiOptions:
-    """The part of the settings that the HTTP API reads (docs/configuration.md, `api` and `public`)."""
+    """The part of the settings that the HTTP API reads (docs/configuration.md)."""
 
     mqtt_url: str
     websocket_url: str
@@ -35,6 +36,7 @@ class ApiOptions:
     rate_refill_per_s: float
     cors_origins: tuple[str, ...]
     is_metrics_open: bool
+    default_privacy: Privacy
     body_timeout_s: float = 20.0
     """How long a request's body may take to arrive."""
     publish_timeout_s: float = 15.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from observer.message import Message, Submission
 from observer.pipeline.rates import RateLedger
 from observer.store.base import Found, MessageStore, Query
-from policies.base import Allowance, Fact, Facts, Privacy, Relation
+from policies.base import Allowance, Fact, Facts, Relation
 
 REPEATS_AMONG_LAST = 2000
 """How far back a redelivered message without any identity is searched for: further than any prefetch reaches."""
@@ -20,7 +20,6 @@ an equal text from then is another message. A writer goes on only when its batch
 
 NO_ALLOWANCE = Allowance()
 NO_RELATION = Relation()
-NO_PRIVACY = Privacy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class LookedUp:
             self.found.bans.get((app, sender)),
             self.allowances.get(submission.message_id, NO_ALLOWANCE),
             self.found.relations.get((app, recipient, sender), NO_RELATION),
-            self.found.privacy.get((app, recipient), NO_PRIVACY),
+            self.found.privacy.get((app, recipient)),
         )
 
 

@@ -53,6 +53,7 @@ class Found:
     bans: Mapping[tuple[str, str], Ban] = field(default_factory=dict)
     """Bans as stored, expired ones too: the policy knows the time."""
     privacy: Mapping[tuple[str, str], Privacy] = field(default_factory=dict)
+    """Of those who have chosen."""
     relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
 
 
@@ -196,7 +197,9 @@ class Store(MessageStore, Protocol):
         """Whom `owner` has named as contacts or has written to, by user id, behind `after`."""
         ...
 
-    async def privacy(self, app: str, user: str) -> Privacy: ...
+    async def privacy(self, app: str, user: str) -> Privacy | None:
+        """What the user has chosen, or None."""
+        ...
 
     async def set_privacy(self, app: str, user: str, privacy: Privacy) -> None: ...
 

@@ -179,7 +179,7 @@ class MongoStore:
         """See Store."""
         return await self._do(mongo_settings.contacts, app, owner, after=after, limit=limit)
 
-    async def privacy(self, app: str, user: str) -> Privacy:
+    async def privacy(self, app: str, user: str) -> Privacy | None:
         """See Store."""
         return await self._do(mongo_settings.privacy, app, user)
 

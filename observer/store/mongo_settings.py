@@ -59,10 +59,10 @@ async def contacts(collections: Collections, app: str, owner: str, *, after: str
     ]
 
 
-async def privacy(collections: Collections, app: str, user: str) -> Privacy:
-    """A user's privacy settings, or the defaults."""
+async def privacy(collections: Collections, app: str, user: str) -> Privacy | None:
+    """A user's privacy settings."""
     document = await collections.settings.find_one({"_id": key("privacy", app, user)})
-    return privacy_of(document) if document else Privacy()
+    return privacy_of(document) if document else None
 
 
 async def set_privacy(collections: Collections, app: str, user: str, privacy: Privacy) -> None:

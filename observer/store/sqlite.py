@@ -168,7 +168,7 @@ class SqliteStore:
         """See Store."""
         return await self._read(sqlite_settings.contacts, app, owner, after=after, limit=limit)
 
-    async def privacy(self, app: str, user: str) -> Privacy:
+    async def privacy(self, app: str, user: str) -> Privacy | None:
         """See Store."""
         return await self._read(sqlite_settings.privacy, app, user)
 

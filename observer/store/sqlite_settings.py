@@ -97,10 +97,10 @@ def contacts(connection: sqlite3.Connection, app: str, owner: str, *, after: str
     return [Peer(*row) for row in rows]
 
 
-def privacy(connection: sqlite3.Connection, app: str, user: str) -> Privacy:
-    """A user's privacy settings, or the defaults."""
+def privacy(connection: sqlite3.Connection, app: str, user: str) -> Privacy | None:
+    """A user's privacy settings."""
     row = connection.execute("SELECT who_may_write FROM users WHERE app = ? AND user = ?", (app, user)).fetchone()
-    return Privacy() if row is None or row[0] is None else Privacy(WhoMayWrite(row[0]))
+    return None if row is None or row[0] is None else Privacy(WhoMayWrite(row[0]))
 
 
 def ban(connection: sqlite3.Connection, app: str, user: str) -> Ban | None:

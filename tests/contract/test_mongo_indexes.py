@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient, MongoClient, monitoring
 
 from observer.store.base import Position, Query
 from observer.store.mongo import MongoStore
-from policies.base import Ban, Privacy
+from policies.base import Ban, Privacy, WhoMayWrite
 from tests.contract.messages import APP, NOW_MS, make_message
 
 pytestmark = pytest.mark.mongo
@@ -49,7 +49,7 @@ OPERATIONS: dict[str, Callable[[MongoStore], Awaitable[object]]] = {
     "forget_contact": lambda s: s.set_contact(APP, "bob", "alice", False, 1),
     "contacts": lambda s: s.contacts(APP, "bob", after="a", limit=5),
     "privacy": lambda s: s.privacy(APP, "bob"),
-    "set_privacy": lambda s: s.set_privacy(APP, "bob", Privacy()),
+    "set_privacy": lambda s: s.set_privacy(APP, "bob", Privacy(WhoMayWrite.NOBODY)),
     "profile": lambda s: s.profile(APP, "bob"),
     "set_profile": lambda s: s.set_profile(APP, "bob", {}),
     "set_ban": lambda s: s.set_ban(APP, "bob", Ban(), by="root", now_ms=1),

@@ -66,8 +66,8 @@ async def test_forgetting_a_contact_forgets_that_one_wrote_to_him(store: Store) 
     assert (await relation(store, "bob", "alice")).is_contact
 
 
-async def test_privacy_has_a_default_and_keeps_what_was_set(store: Store) -> None:
-    assert await store.privacy(APP, "bob") == Privacy()
+async def test_privacy_is_what_was_set_and_nothing_before(store: Store) -> None:
+    assert await store.privacy(APP, "bob") is None
     assert (await store.look_up(Query(recipients=[(APP, "bob")]))).privacy == {}
     for who in WhoMayWrite:
         await store.set_privacy(APP, "bob", Privacy(who))
@@ -106,7 +106,7 @@ async def test_a_profile_is_kept_beside_privacy(store: Store) -> None:
     await store.set_profile(APP, "bob", profile)
     assert await store.profile(APP, "bob") == profile
     assert await store.privacy(APP, "bob") == Privacy(WhoMayWrite.NOBODY)
-    assert await store.privacy("other", "bob") == Privacy()
+    assert await store.privacy("other", "bob") is None
 
 
 async def test_another_app_with_the_same_users_is_another_world(store: Store) -> None:
@@ -125,7 +125,7 @@ async def test_another_app_with_the_same_users_is_another_world(store: Store) ->
         assert await store.conversation(app, "bob", "alice") is None
         assert await store.blocked(app, "bob", after="", limit=9) == []
         assert await store.contacts(app, "bob", after="", limit=9) == []
-        assert await store.privacy(app, "bob") == Privacy()
+        assert await store.privacy(app, "bob") is None
         assert await store.profile(app, "bob") is None
         assert await store.ban(app, "bob") is None
         assert await store.bans(app, after="", limit=9) == []

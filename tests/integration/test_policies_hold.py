@@ -81,6 +81,22 @@ def test_privacy_holds_from_the_next_message_on_and_is_told(observer: RunningObs
         assert bob.texts(status=150) == ["contact"]
 
 
+def test_the_operator_decides_for_who_has_not_chosen_and_the_api_says_the_same(
+    broker: RunningBroker, tmp_path: Path
+) -> None:
+    """Once bob has chosen, his choice counts."""
+    with running_observer(broker, tmp_path, OBSERVER_POLICIES__PRIVACY__WHO_MAY_WRITE="contacts") as observer:
+        alice, bob = observer.person("alice"), observer.person("bob")
+        with connected(alice, bob), observer.api("bob") as api:
+            assert api.get("/v1/privacy").json() == {"who_may_write": "contacts"}
+            alice.send("bob", "stranger")
+            alice.wait_for_refusal("not_allowed")
+            assert api.put("/v1/privacy", json={"who_may_write": "everyone"}).is_success
+            alice.send("bob", "welcome")
+            bob.wait_for_texts("welcome")
+            assert bob.texts() == ["welcome"]
+
+
 def test_a_banned_sender_is_refused_until_the_ban_is_lifted(observer: RunningObserver) -> None:
     """The operator bans by API key; the sender is told."""
     alice, bob = observer.person("alice"), observer.person("bob")

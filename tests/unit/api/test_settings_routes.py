@@ -6,6 +6,7 @@ import pytest
 
 from observer.store.base import Query
 from policies.base import Privacy, Relation, WhoMayWrite
+from tests.unit.api.conftest import WorldWith
 from tests.unit.api.world import ADMIN_KEY, OTHER_ADMIN_KEY, World
 
 RELATION = ("demo", "alice", "bob")
@@ -76,7 +77,14 @@ async def test_privacy_is_everyones_until_it_is_set(world: World) -> None:
         answer = await world.call("PUT", "/v1/privacy", as_user="alice", json={"who_may_write": choice})
         assert answer.json() == (await world.call("GET", "/v1/privacy", as_user="alice")).json()
         found = await world.store.look_up(Query(recipients=[("demo", "alice")]))
-        assert found.privacy.get(("demo", "alice"), Privacy()) == Privacy(WhoMayWrite(choice))
+        assert found.privacy == {("demo", "alice"): Privacy(WhoMayWrite(choice))}
+
+
+async def test_privacy_is_the_operators_until_it_is_set(world_with: WorldWith) -> None:
+    world = world_with(default_privacy=Privacy(WhoMayWrite.CONTACTS))
+    assert (await world.call("GET", "/v1/privacy", as_user="alice")).json() == {"who_may_write": "contacts"}
+    await world.call("PUT", "/v1/privacy", as_user="alice", json={"who_may_write": "everyone"})
+    assert (await world.call("GET", "/v1/privacy", as_user="alice")).json() == {"who_may_write": "everyone"}
 
 
 @pytest.mark.parametrize("wanted", [{}, {"who_may_write": "friends"}, {"who_may_write": "nobody", "hide": True}])

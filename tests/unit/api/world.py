@@ -24,6 +24,7 @@ from observer.tokens.identity import ApiKey, Identities
 from observer.tokens.issue import BrokerTokens
 from observer.tokens.keys import KeyStore
 from observer.tokens.trusted import Issuer
+from policies.base import Privacy, WhoMayWrite
 
 APP = "demo"
 OTHER_APP = "other"
@@ -40,6 +41,7 @@ OPTIONS = ApiOptions(
     rate_refill_per_s=20.0,
     cors_origins=(),
     is_metrics_open=False,
+    default_privacy=Privacy(WhoMayWrite.EVERYONE),
 )
 """No test gets near these limits unasked."""
 

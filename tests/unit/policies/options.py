@@ -6,4 +6,4 @@ from observer.app import policy_options
 from observer.settings import PolicySettings
 
 DEFAULTS = policy_options(PolicySettings())
-ALL_OFF = replace(DEFAULTS, shape=None, rate_limit=None, ban=False, privacy=False, block=False)
+ALL_OFF = replace(DEFAULTS, shape=None, rate_limit=None, ban=False, privacy=None, block=False)

@@ -118,7 +118,7 @@ all_facts = st.builds(
     ban=st.none() | st.builds(Ban, until_ms=st.none() | st.integers(0, 2000)),
     allowance=st.builds(Allowance, is_allowed=st.booleans()),
     relation=st.builds(Relation, is_blocked=st.just(False), is_contact=st.booleans()),
-    privacy=st.builds(Privacy, who_may_write=st.sampled_from(WhoMayWrite)),
+    privacy=st.none() | st.builds(Privacy, who_may_write=st.sampled_from(WhoMayWrite)),
 )
 bodies = st.sampled_from([{"text": "hi"}, {"text": 1}, {"channel_type": "group"}])
 

@@ -9,16 +9,23 @@ from tests.unit.policies.submissions import make_submission
 REFUSED = Reject("not_allowed", "the recipient does not take messages from you")
 
 
-def judge(choice: WhoMayWrite, *, is_contact: bool, recipient: str = "bob") -> Verdict:
-    facts = Facts(now_ms=0, relation=Relation(is_contact=is_contact), privacy=Privacy(choice))
-    return PrivacyPolicy().on_deliver(make_submission(recipient=recipient), recipient, facts)
+def judge(
+    choice: WhoMayWrite | None,
+    *,
+    is_contact: bool,
+    recipient: str = "bob",
+    default: WhoMayWrite = WhoMayWrite.EVERYONE,
+) -> Verdict:
+    privacy = Privacy(choice) if choice else None
+    facts = Facts(now_ms=0, relation=Relation(is_contact=is_contact), privacy=privacy)
+    return PrivacyPolicy(Privacy(default)).on_deliver(make_submission(recipient=recipient), recipient, facts)
 
 
 def test_it_asks_for_privacy_and_relation() -> None:
     assert PrivacyPolicy.needs == {Fact.PRIVACY, Fact.RELATION}
 
 
-@pytest.mark.parametrize(
+every_choice = pytest.mark.parametrize(
     ("choice", "is_contact", "expected"),
     [
         (WhoMayWrite.EVERYONE, False, ALLOW),
@@ -29,14 +36,24 @@ def test_it_asks_for_privacy_and_relation() -> None:
         (WhoMayWrite.NOBODY, True, REFUSED),
     ],
 )
-def test_the_recipients_choice_decides(choice: WhoMayWrite, is_contact: bool, expected: Verdict) -> None:
-    assert judge(choice, is_contact=is_contact) == expected
+
+
+@every_choice
+@pytest.mark.parametrize("default", list(WhoMayWrite))
+def test_the_recipients_choice_decides_whatever_the_default(
+    choice: WhoMayWrite, is_contact: bool, expected: Verdict, default: WhoMayWrite
+) -> None:
+    assert judge(choice, is_contact=is_contact, default=default) == expected
+
+
+@every_choice
+def test_for_a_recipient_who_never_chose_the_default_decides(
+    choice: WhoMayWrite, is_contact: bool, expected: Verdict
+) -> None:
+    assert judge(None, is_contact=is_contact, default=choice) == expected
 
 
 @pytest.mark.parametrize("choice", list(WhoMayWrite))
 def test_everybody_may_write_to_himself(choice: WhoMayWrite) -> None:
     assert judge(choice, is_contact=False, recipient="alice") is ALLOW
-
-
-def test_who_never_chose_takes_messages_from_everyone() -> None:
-    assert PrivacyPolicy().on_deliver(make_submission(), "bob", Facts(now_ms=0)) is ALLOW
+    assert judge(None, is_contact=False, recipient="alice", default=choice) is ALLOW

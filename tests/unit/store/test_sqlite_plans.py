@@ -13,7 +13,7 @@ from observer.store import sqlite_look_up, sqlite_read, sqlite_save, sqlite_sett
 from observer.store.base import UNREAD_LIMIT, Position, Query
 from observer.store.sqlite_file import connect_writer
 from observer.store.sqlite_schema import migrate
-from policies.base import Ban, Privacy
+from policies.base import Ban, Privacy, WhoMayWrite
 from tests.contract.messages import APP, NOW_MS, make_message
 
 BOB = {"app": APP, "owner": "bob"}
@@ -50,7 +50,7 @@ OPERATIONS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "forget_contact": lambda c: sqlite_settings.set_contact(c, **PAIR, is_contact=False, now_ms=1),
     "contacts": lambda c: sqlite_settings.contacts(c, **BOB, after="a", limit=5),
     "privacy": lambda c: sqlite_settings.privacy(c, APP, "bob"),
-    "set_privacy": lambda c: sqlite_settings.set_privacy(c, APP, "bob", Privacy()),
+    "set_privacy": lambda c: sqlite_settings.set_privacy(c, APP, "bob", Privacy(WhoMayWrite.NOBODY)),
     "profile": lambda c: sqlite_settings.profile(c, APP, "bob"),
     "set_profile": lambda c: sqlite_settings.set_profile(c, APP, "bob", {}),
     "set_ban": lambda c: sqlite_settings.set_ban(c, APP, "bob", Ban(), by="root", now_ms=1),
@@ -149,7 +149,7 @@ def filled_with(size: int, folder: Path) -> Iterator[sqlite3.Connection]:
         for user in (f"u{n}" for n in range(0, size, 10)):
             sqlite_settings.set_blocked(opened, APP, "bob", user, True, 1)
             sqlite_settings.set_ban(opened, APP, user, Ban(), by="root", now_ms=1)
-            sqlite_settings.set_privacy(opened, APP, user, Privacy())
+            sqlite_settings.set_privacy(opened, APP, user, Privacy(WhoMayWrite.NOBODY))
         opened.execute("COMMIT")
         yield opened
 
