@@ -16,6 +16,11 @@ from policies.base import WhoMayWrite
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
+MAX_MESSAGE_BYTES = 4_000_000
+"""No message may be larger, by MQTT or by HTTP. Written anew, JSON can be 3.8 times as long (of `1e15,` becomes
+`1000000000000000.0,`), and RabbitMQ 4 takes no message, MongoDB no document above 16 MiB: one that came in and does not
+go out again, or cannot be stored, would hold up its shard."""
+
 
 class Section(BaseModel):
     """A frozen part of the tree; unknown keys are refused."""
@@ -92,7 +97,7 @@ class ShapeSettings(Section):
     """Policy `shape`: what a message may look like."""
 
     enabled: bool = Field(True, description="Whether the policy is on.")
-    max_bytes: int = Field(65_536, ge=256, le=16_000_000, description="Largest payload.")
+    max_bytes: int = Field(65_536, ge=256, le=MAX_MESSAGE_BYTES, description="Largest payload.")
     max_depth: int = Field(16, ge=1, le=128, description="Deepest nesting of objects and lists.")
     max_fields: int = Field(100, ge=1, le=10_000, description="Most fields of the message object itself.")
     max_text: int = Field(20_000, ge=1, description="Most characters of `text`.")
@@ -209,7 +214,7 @@ class ApiSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
     port: Port = Field(8080, description="Port to listen on.")
-    max_body_bytes: int = Field(131_072, ge=1024, description="Largest request body.")
+    max_body_bytes: int = Field(131_072, ge=1024, le=MAX_MESSAGE_BYTES, description="Largest request body.")
     rate_capacity: int = Field(120, ge=1, description="Requests of one caller that may come at once.")
     rate_refill_per_s: float = Field(20.0, gt=0, description="Requests of one caller per second in the long run.")
     trusted_proxies: tuple[str, ...] = Field(

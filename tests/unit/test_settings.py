@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import orjson
 import pytest
 
 from observer.errors import ConfigError
-from observer.settings import ApiKey, BrokerSettings, Role, Section, Settings
+from observer.message import MAX_CLIENT_TIMESTAMP_MS, Message, encode_copy, own_fields
+from observer.settings import MAX_MESSAGE_BYTES, ApiKey, BrokerSettings, Role, Section, Settings
 from observer.settings_checks import is_loopback, risks
 from observer.settings_keys import ROOT, Key, leaves, variable
 from observer.settings_load import load, load_settings
@@ -295,6 +297,30 @@ class TestRisks:
     )
     def test_loopback_is_what_only_this_machine_reaches(self, host: str, expected: bool) -> None:
         assert is_loopback(host) is expected
+
+
+class TestLargestMessage:
+    @pytest.mark.parametrize("name", ["OBSERVER_POLICIES__SHAPE__MAX_BYTES", "OBSERVER_API__MAX_BODY_BYTES"])
+    def test_no_limit_lets_in_what_might_not_go_out_again(self, name: str) -> None:
+        load_settings(None, {name: str(MAX_MESSAGE_BYTES)})
+        assert "at most 4000000" in refusal({name: str(MAX_MESSAGE_BYTES + 1)})
+
+    def test_it_fits_into_broker_and_store_even_where_writing_it_anew_makes_it_longest(self) -> None:
+        numbers = b",".join([b"1e15"] * (MAX_MESSAGE_BYTES // len("1e15,")))
+        longest_id = 64 * "x"
+        message = Message(
+            message_id=longest_id,
+            app=longest_id,
+            sender=longest_id,
+            recipient=longest_id,
+            body=own_fields(orjson.loads(b'{"":[' + numbers + b"]}")),
+            timestamp_ms=MAX_CLIENT_TIMESTAMP_MS,
+            owners=(longest_id,),
+            shard=0,
+            offset=0,
+            client_timestamp_ms=MAX_CLIENT_TIMESTAMP_MS,
+        )
+        assert MAX_MESSAGE_BYTES * 3.7 < len(encode_copy(message, longest_id)) < 16 * 2**20
 
 
 class TestTree:
