@@ -32,7 +32,7 @@ KINDS: Mapping[str, Kind] = {
     "invalid_json": Kind(400, "The body is not JSON"),
     "invalid_cursor": Kind(400, "The cursor is not one of ours"),
     "not_authenticated": Kind(401, "A credential is needed"),
-    "invalid_credential": Kind(401, "The credential does not hold"),
+    "invalid_credential": Kind(401, "The credential is not valid"),
     "not_allowed": Kind(403, "The caller may not do this"),
     "banned": Kind(403, "The user is banned"),
     "not_found": Kind(404, "There is nothing here"),

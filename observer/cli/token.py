@@ -176,7 +176,7 @@ def evaluate(rabbitmqctl: str, expression: str) -> str:
     except ValueError as error:
         raise ConfigError(f"--rabbitmqctl {rabbitmqctl!r} is no command: {error}") from error
     except OSError as error:
-        raise BrokerUnavailable(f"{rabbitmqctl} can not be run: {error.strerror}") from error
+        raise BrokerUnavailable(f"{rabbitmqctl} cannot be run: {error.strerror}") from error
     if done.returncode != 0:
         first_line = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]  # below come general hints
         raise BrokerUnavailable(f"{rabbitmqctl} failed ({done.returncode}): {first_line[:200]}")

@@ -149,7 +149,7 @@ def test_a_running_broker_is_given_the_keys_before_and_after(run: Any, folder: P
     [
         ("node is down\nhints", 69, "failed (69): node is down\n"),
         ("{badmatch}", 0, "{badmatch}"),
-        (None, 0, "can not be run"),
+        (None, 0, "cannot be run"),
     ],
 )
 def test_a_broker_that_takes_no_keys_changes_nothing(
