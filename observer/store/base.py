@@ -17,7 +17,7 @@ UNREAD_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a conversation's history: its order is (timestamp, message_id)."""
+    """A point in a conversation's history: its order is (timestamp, message_id)."""
 
     timestamp_ms: int
     message_id: str
@@ -25,7 +25,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class ShardPosition:
-    """Where a shard's single writer goes on: the next free offset, and the last timestamp it gave."""
+    """Where a shard's only writer goes on: the next free offset, and the last timestamp that it gave."""
 
     next_offset: int
     timestamp_ms: int
