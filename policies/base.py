@@ -84,7 +84,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Not delivered, and the sender is not told: to him it looks sent. `reason` is for metrics and logs."""
+    """Not delivered, and the sender is not told: to him it looks sent. `reason` is for the log."""
 
     reason: str
 
