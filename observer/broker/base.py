@@ -83,6 +83,10 @@ class ShardQueue(Protocol):
         """Let a waiting `receive`, and every later one, return nothing."""
         ...
 
+    def holds(self, delivery: Incoming) -> bool:
+        """Whether it is still to be settled."""
+        ...
+
     async def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """They are done: stored and shown, or refused and told."""
         ...

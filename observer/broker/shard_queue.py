@@ -146,12 +146,16 @@ class AmqpShardQueue:
         self._is_interrupted = True
         self._arrived.set()
 
+    def holds(self, delivery: Incoming) -> bool:
+        """See the port."""
+        return delivery.tag in self._unsettled
+
     async def park(self, delivery: Incoming, outcome: Outcome, *, reason: str, message_id: str | None) -> None:
         """See the port: a copy with its history in the headers, confirmed; only then is the original let go.
 
         Raises BrokerUnavailable: then the delivery comes again. One that an earlier try has settled is passed over.
         """
-        if delivery.tag not in self._unsettled:
+        if not self.holds(delivery):
             return
         loss = f"; its body of {delivery.left_out} bytes was not kept" if delivery.left_out else ""
         headers: dict[str, wire.HeaderValue] = {"x-observer-reason": reason[:400] + loss}
@@ -178,7 +182,7 @@ class AmqpShardQueue:
         What an earlier try has settled already is passed over: to the broker, a tag that it does not know is an error.
         One frame for all of them where no older delivery is still open, else a frame each.
         """
-        tags = sorted(one.tag for one in deliveries if one.tag in self._unsettled)
+        tags = sorted(one.tag for one in deliveries if self.holds(one))
         if not tags:
             return
         for tag in tags:

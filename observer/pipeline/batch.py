@@ -51,15 +51,20 @@ class Batch:
         middle, size = len(self.deliveries) // 2, len(self.deliveries)
         return self._part(range(middle)), self._part(range(middle, size))
 
+    def unsettled(self) -> "Batch":
+        """Without those that a try has settled before it failed: they may not be judged twice."""
+        indexes = [index for index, one in enumerate(self.deliveries) if self.queue.holds(one)]
+        return self if len(indexes) == len(self.deliveries) else self._part(indexes)
+
     def leave(self, indexes: Sequence[int]) -> None:
         """These are not settled yet: the broker refused a copy of each."""
         self.left = self._part(indexes)
-        self.left.refusals = self.refusals + 1
+        self.left.refusals += 1
 
     def _part(self, indexes: Sequence[int]) -> "Batch":
         deliveries = [self.deliveries[index] for index in indexes]
         decoded = None if self._decoded is None else [self._decoded[index] for index in indexes]
-        return Batch(self.shard, self.queue, deliveries, is_repeat=True, _decoded=decoded)
+        return Batch(self.shard, self.queue, deliveries, is_repeat=True, refusals=self.refusals, _decoded=decoded)
 
 
 class Try:
@@ -67,6 +72,7 @@ class Try:
 
     def __init__(self, batch: Batch, numbering: Numbering, dead_letter_after: int) -> None:
         self.batch = batch
+        self.batch.left = None
         self.numbering = numbering.copy()
         self.plan = Plan()
         self.settlement = Settlement(batch.deliveries)

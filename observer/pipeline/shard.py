@@ -179,6 +179,9 @@ class ShardLoop:
                 if not self._may_hold(given_up_s):
                     raise  # leaving the queue gives everything back, in order
                 log.warning("batch_waits", reason=str(error), messages=len(batch.deliveries), tries=tries)
+                batch = batch.unsettled()
+                if not batch.deliveries:
+                    return None
             except (ShardLost, ConfigError):
                 raise
             except Exception as error:  # whatever one message does to us must not stop the others

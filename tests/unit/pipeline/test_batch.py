@@ -94,3 +94,12 @@ def test_a_refused_copy_leaves_its_message_and_those_behind_it_and_none_that_has
     assert [delivery.tag for delivery in left.deliveries] == [1, 2]
     assert endings(one.settlement) == [(3, Outcome.DEAD_LETTER)]
     assert [delivery.tag for delivery in one.settlement.done] == [0]
+
+
+def test_what_an_earlier_try_left_is_forgotten_by_the_next() -> None:
+    """The next one tries all of it again."""
+    whole = batch(1, 1)
+    first = Try(whole, Numbering(0, 0), dead_letter_after=5)
+    first.batch.leave([1])
+    Try(whole, Numbering(0, 0), dead_letter_after=5)
+    assert whole.left is None

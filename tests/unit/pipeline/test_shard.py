@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from observer.broker.base import Incoming
-from observer.errors import StoreUnavailable
+from observer.errors import BrokerUnavailable, StoreUnavailable
 from observer.message import Publication
 from observer.metrics import Metrics
 from observer.pipeline.batch import Batch
@@ -27,6 +27,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.is_lost = False
+        self.settled: set[int] = set()
 
     async def __aenter__(self) -> "Queue":
         return self
@@ -40,9 +41,22 @@ class Queue:
     def interrupt(self) -> None:
         return None
 
+    def holds(self, delivery: Incoming) -> bool:
+        return delivery.tag not in self.settled
 
-class Store:
-    """Away when it is asked first; by the time that it is asked again, the line is lost."""
+
+class StoreAt:
+    """Tells where the shard goes on."""
+
+    def __init__(self, next_offset: int) -> None:
+        self._position = ShardPosition(next_offset, 5)
+
+    async def shard_position(self, shard: int) -> ShardPosition:
+        return self._position
+
+
+class StoreThatIsAway:
+    """When it is asked first; by the time that it is asked again, the line is lost."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -70,7 +84,7 @@ async def run(loop: ShardLoop) -> None:
 async def test_a_batch_whose_line_is_lost_while_it_waits_is_not_tried_again() -> None:
     """Another process has its deliveries then, and stores them: read anew, the numbering would stand behind those."""
     queue = Queue()
-    store = Store(queue)
+    store = StoreThatIsAway(queue)
 
     class Publisher:
         async def publish(self, publications: Sequence[Publication]) -> Sequence[int]:
@@ -122,11 +136,7 @@ async def test_the_second_half_of_a_batch_is_numbered_behind_the_first() -> None
         async def receive(self, limit: int) -> Sequence[Incoming]:
             return [Incoming(tag, KEY, b"{}") for tag in (1, 2)]
 
-    class Store:
-        async def shard_position(self, shard: int) -> ShardPosition:
-            return ShardPosition(7, 5)
-
-    loop = loop_over(TwoDeliveries(), Trips(), Store())
+    loop = loop_over(TwoDeliveries(), Trips(), StoreAt(7))
     await run(loop)
     assert carried == [(1, 7), (2, 8)]
 
@@ -144,11 +154,7 @@ async def test_the_lag_is_the_age_of_the_oldest_in_hand(oldest_ms: int | None, l
             loop.stop()
             return numbering
 
-    class Store:
-        async def shard_position(self, shard: int) -> ShardPosition:
-            return ShardPosition(0, 0)
-
-    loop = loop_over(queue, Trips(), Store())
+    loop = loop_over(queue, Trips(), StoreAt(0))
     assert loop.lag_s() == 0, "no queue is open yet"
     await run(loop)
     assert seen == [lag_s]
@@ -167,10 +173,6 @@ async def test_what_a_try_has_left_is_tried_again_before_anything_new() -> None:
                 loop.stop()
             return numbering
 
-    class Store:
-        async def shard_position(self, shard: int) -> ShardPosition:
-            return ShardPosition(0, 0)
-
     class Waiting(Queue):
         def __init__(self) -> None:
             super().__init__()
@@ -181,6 +183,29 @@ async def test_what_a_try_has_left_is_tried_again_before_anything_new() -> None:
             return taken
 
     queue = Waiting()
-    loop = loop_over(queue, Trips(), Store())
+    loop = loop_over(queue, Trips(), StoreAt(0))
     await run(loop)
     assert carried == [[0, 1], [1], [2]]
+
+
+async def test_what_a_try_has_settled_before_it_failed_is_not_judged_again() -> None:
+    """It may lie in the dead-letter queue, and its sender know it: now it could be let through after all."""
+    carried: list[list[int]] = []
+
+    class Trips:
+        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
+            carried.append([one.tag for one in batch.deliveries])
+            if len(carried) == 1:
+                queue.settled = {0}
+                raise BrokerUnavailable("the second one could not be parked")
+            loop.stop()
+            return numbering
+
+    class Two(Queue):
+        async def receive(self, limit: int) -> Sequence[Incoming]:
+            return [Incoming(tag, KEY, b"{}") for tag in (0, 1)]
+
+    queue = Two()
+    loop = loop_over(queue, Trips(), StoreAt(0))
+    await run(loop)
+    assert carried == [[0, 1], [1]]
