@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.services.rabbitmq",
     "tests.services.queues",
     "tests.services.mongo",
+    "tests.services.stores",
     "tests.services.observer",
     "tests.services.compose",
     "tests.services.logs",

@@ -9,17 +9,15 @@ import pytest
 
 from observer.store import open_store
 from observer.store.base import Store
+from tests.services.stores import STORES, empty_store
 
 Reopen: TypeAlias = Callable[[], Awaitable[Store]]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+@pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'observer.db'}"
-    url: str = request.getfixturevalue("mongo_url")
-    return url
+    """The URL of an empty store, of each in turn."""
+    return empty_store(request, tmp_path)
 
 
 @pytest.fixture

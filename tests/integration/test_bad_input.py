@@ -7,8 +7,9 @@ import pytest
 from tests.services.observer import RunningObserver
 from tests.services.people import connected
 from tests.services.raw_mqtt import raw_client
+from tests.services.stores import every_store
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, every_store]
 TO_BOB = "apps/demo/outgoing/users/alice/messages/bob/outgoing"
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from tests.services.observer import RunningObserver
 from tests.services.people import connected
+from tests.services.stores import every_store
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, every_store]
 
 
 def test_a_message_reaches_both_inboxes_once_with_the_stamped_fields(observer: RunningObserver) -> None:

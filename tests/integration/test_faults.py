@@ -12,6 +12,7 @@ from tests.services.cut_line import CutLine
 from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import Person, connected
 from tests.services.rabbitmq import RunningBroker
+from tests.services.stores import every_store
 from tests.services.traffic import Traffic, assert_nothing_lost, flowing
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
@@ -42,6 +43,7 @@ def _person(observer: RunningObserver, user: str, qos: int) -> Person:
     return observer.person(user, qos=qos, clean=qos == 0)
 
 
+@every_store
 def test_an_observer_killed_under_load_loses_nothing(observer: RunningObserver) -> None:
     """kill -9, three times, at whatever await it happens to be."""
     with busy(observer) as traffic:
@@ -52,6 +54,7 @@ def test_an_observer_killed_under_load_loses_nothing(observer: RunningObserver) 
         traffic.wait_for(140)
 
 
+@every_store
 def test_a_killed_observer_knows_again_what_it_stored_of_clients_without_ids(observer: RunningObserver) -> None:
     """By the broker's stamp where there is one, else by topic and payload: each message is stored once."""
     with busy(observer, has_ids=False) as traffic:
@@ -62,6 +65,7 @@ def test_a_killed_observer_knows_again_what_it_stored_of_clients_without_ids(obs
         traffic.wait_for(140)
 
 
+@every_store
 def test_an_observer_that_is_told_to_stop_drains(observer: RunningObserver) -> None:
     """SIGTERM: exit status 0, and what was not done is done by the next one."""
     with busy(observer) as traffic:

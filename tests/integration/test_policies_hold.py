@@ -7,9 +7,10 @@ import pytest
 from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import connected
 from tests.services.rabbitmq import RunningBroker
+from tests.services.stores import every_store
 from tests.services.third_party import third_party_policy
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, every_store]
 
 CRASHING_POLICY = """
 from policies.base import ALLOW, Policy
@@ -24,10 +25,13 @@ class ThirdParty(Policy):
 """
 
 
-def test_a_message_whose_policy_crashes_is_never_delivered(broker: RunningBroker, tmp_path: Path) -> None:
+def test_a_message_whose_policy_crashes_is_never_delivered(
+    broker: RunningBroker, store_url: str, tmp_path: Path
+) -> None:
     """It is tried again, then dead-lettered and told; everybody else's messages pass."""
     policy = third_party_policy(tmp_path, "crashing", CRASHING_POLICY)
-    with running_observer(broker, tmp_path, OBSERVER_BROKER__DEAD_LETTER_AFTER="2", **policy) as observer:
+    options = {"OBSERVER_STORE__URL": store_url, "OBSERVER_BROKER__DEAD_LETTER_AFTER": "2", **policy}
+    with running_observer(broker, tmp_path, **options) as observer:
         alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob):
             alice.send("bob", "crash")
@@ -110,13 +114,16 @@ def test_a_banned_sender_is_refused_until_the_ban_is_lifted(observer: RunningObs
         assert bob.texts() == ["free"]
 
 
-def test_a_sender_over_the_rate_limit_is_refused_with_a_time_to_wait(broker: RunningBroker, tmp_path: Path) -> None:
+def test_a_sender_over_the_rate_limit_is_refused_with_a_time_to_wait(
+    broker: RunningBroker, store_url: str, tmp_path: Path
+) -> None:
     """Two at once are allowed; the third is told when to come again."""
-    limit = {
+    options = {
+        "OBSERVER_STORE__URL": store_url,
         "OBSERVER_POLICIES__RATE_LIMIT__CAPACITY": "2",
         "OBSERVER_POLICIES__RATE_LIMIT__REFILL_PER_S": "0.01",
     }
-    with running_observer(broker, tmp_path, **limit) as observer:
+    with running_observer(broker, tmp_path, **options) as observer:
         alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob):
             for text in ("1", "2", "3"):

@@ -205,7 +205,7 @@ def running_observer(broker: RunningBroker, directory: Path, **overrides: str) -
 
 
 @pytest.fixture
-def observer(broker: RunningBroker, tmp_path: Path) -> Iterator[RunningObserver]:
-    """An observer on the shared broker with a fresh SQLite store."""
-    with running_observer(broker, tmp_path) as running:
+def observer(broker: RunningBroker, store_url: str, tmp_path: Path) -> Iterator[RunningObserver]:
+    """An observer on the shared broker with a fresh store: SQLite, if the test is not marked `every_store`."""
+    with running_observer(broker, tmp_path, OBSERVER_STORE__URL=store_url) as running:
         yield running
