@@ -1,4 +1,4 @@
-"""An MQTT client that sends what no library would: bytes that are no text, topics of any length."""
+"""An MQTT client that does what no library would: bytes that are no text, topics of any length, a hasty farewell."""
 
 import socket
 from collections.abc import Iterator
@@ -29,6 +29,11 @@ class RawClient:
         self._line.sendall(packets.publish(packets.text(topic), payload, self._packet_id))
         self._wait_for(packets.PUBACK)
 
+    def subscribe(self, topic_filter: str) -> None:
+        """SUBSCRIBE with QoS 1 and wait for the SUBACK; messages that come before it are passed over."""
+        self._line.sendall(packets.subscribe(1, topic_filter, 1))
+        self._wait_for(packets.SUBACK, passing_over=packets.PUBLISH)
+
     def connect(self, issued: IssuedToken) -> None:
         """CONNECT and wait for the CONNACK."""
         packet = packets.connect(issued.client_id, issued.username, issued.token, keepalive_s=60)
@@ -39,13 +44,18 @@ class RawClient:
         self._line.sendall(packet)
         self._wait_for(packets.CONNACK)
 
-    def _wait_for(self, kind: int) -> None:
+    def _wait_for(self, kind: int, *, passing_over: int | None = None) -> None:
+        while (found := self._next_kind()) == passing_over:
+            pass
+        assert found == kind
+
+    def _next_kind(self) -> int:
         while (frame := packets.next_frame(self._buffer, 0)) is None:
             data = self._line.recv(65_536)
             assert data, "the broker closed the connection"
             self._buffer += data
         self._buffer = self._buffer[frame.end :]
-        assert frame.first_byte >> 4 == kind
+        return frame.first_byte >> 4
 
 
 @contextmanager
