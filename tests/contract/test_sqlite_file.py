@@ -18,6 +18,7 @@ from observer.errors import ConfigError, StoreUnavailable
 from observer.store.base import Position, Query, ShardPosition
 from observer.store.sqlite import SqliteStore
 from tests.contract.messages import APP, NOW_MS, make_message, offsets
+from tests.services.small_disk import small_disk
 
 
 @pytest.fixture
@@ -154,28 +155,19 @@ async def test_a_write_that_the_system_refuses_leaves_nothing_half_and_the_next_
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with two megabytes."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        yield disk
 
 
-async def test_a_full_disk_is_survived_and_over_as_soon_as_there_is_space(small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
-    store = SqliteStore(small_disk / "observer.db")
+async def test_a_full_disk_is_survived_and_over_as_soon_as_there_is_space(disk: Path) -> None:
+    ballast = disk / "ballast"
+    store = SqliteStore(disk / "observer.db")
     await store.open()
     try:
         await store.save([make_message(offset=0)], [])
-        ballast.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize))
+        ballast.write_bytes(b"x" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize))
         batch = [make_message(offset=n, body=b"x" * 2000) for n in range(1, 100)]
         with pytest.raises(StoreUnavailable, match=r"full|disk"):
             await store.save(batch, [])

@@ -1,10 +1,7 @@
 """The store is away, or full: nothing acknowledged is lost, nothing is shown before it is stored."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from tests.services.observer import RunningObserver, running_observer
 from tests.services.people import connected
 from tests.services.ports import free_port
 from tests.services.rabbitmq import RunningBroker
+from tests.services.small_disk import small_disk
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -36,20 +34,6 @@ def test_messages_wait_while_the_store_is_away(broker: RunningBroker, mongo_url:
             traffic.wait_for(80)
 
 
-@contextmanager
-def small_disk(directory: Path, size: str) -> Iterator[Path]:
-    """A file system of this size, of this test's own; a container's root may not be allowed to make one."""
-    directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
-
-
 def fill(disk: Path) -> Path:
     """Take all the space that is left."""
     filler = disk / "filler"
@@ -61,7 +45,6 @@ def fill(disk: Path) -> Path:
             return filler
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small file system")
 def test_a_full_disk_stops_delivery_until_there_is_space(broker: RunningBroker, tmp_path: Path) -> None:
     """What cannot be stored is not shown; the operator sees why; it goes on by itself."""
     with small_disk(tmp_path / "disk", "8m") as disk, running_observer(broker, disk) as observer:

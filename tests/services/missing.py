@@ -1,6 +1,7 @@
 """What happens when a service that tests need is not on this machine: skip on a laptop, fail in CI.
 
-`OBSERVER_TEST_REQUIRE` lists the services that must be there (`rabbitmq`, `mongo`, `docker`, `node`; comma separated).
+`OBSERVER_TEST_REQUIRE` lists the services that must be there: `rabbitmq`, `mongo`, `docker`, `node`, and
+`mount`, which is the right to make a file system of a few megabytes; comma separated.
 Where it is not set, all of them must be there if `CI` is set, and none if not.
 """
 
@@ -10,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-SERVICES = frozenset({"rabbitmq", "mongo", "docker", "node"})
+SERVICES = frozenset({"rabbitmq", "mongo", "docker", "node", "mount"})
 
 
 def required_services(environment: Mapping[str, str]) -> frozenset[str]:
