@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: help setup run test test-all soak image lint fmt docs constraints clean
+.PHONY: help setup run test test-all soak sabotage image lint fmt docs constraints clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ test-all: setup ## The whole suite: what cannot run here is a failure
 soak: setup ## A hundred random faults under load, then the account; about half an hour a store
 	OBSERVER_TEST_STORM_FAULTS=$${OBSERVER_TEST_STORM_FAULTS:-100} \
 	    $(BIN)/pytest tests/integration/test_storm.py --log-cli-level=INFO
+
+sabotage: setup ## Break each promise on purpose, and see its test fail; some ten minutes
+	$(BIN)/python -m tests.sabotage
 
 image: ## The container image, inbox-observer
 	docker build --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" --tag inbox-observer .
