@@ -39,6 +39,7 @@ def chat21_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "rab
     Its client id is a random UUID that names no user, so the session scopes match every UUID: only that nobody can
     guess another's keeps sessions apart. It subscribes with QoS 0, so sessions of QoS 1 are out of its reach; so are
     those of standard clients, which have no `-` in their client ids.
+    Its web app also publishes `keepalive` every few seconds; the broker would close the connection of who may not.
     Nothing here ends in `clientadded`, `clientupdated` or `clientdeleted`, except below the user's own presence.
     """
     place = quote(vhost, safe="")
@@ -50,6 +51,7 @@ def chat21_scopes(app: str, user: str, *, vhost: str = "/", audience: str = "rab
         f"{audience}.read:{sessions}",
         f"{audience}.read:{own}.*",
         f"{audience}.write:{place}/amq.topic/apps.{app}.outgoing.users.{user}.*",
+        f"{audience}.write:{own}.keepalive",
         f"{audience}.write:{own}.presence.*",
         f"{audience}.write:{own}.conversations.*.update",
         f"{audience}.write:{own}.conversations.*.archive",

@@ -70,6 +70,8 @@ def foreign_topics(me: str, other: str) -> list[str]:
                 f"conversations/{other}/archive",
                 "groups/update",
                 "presence/x",
+                "keepalive",
+                "keepalive/x",
                 "refused",
             )
         ),

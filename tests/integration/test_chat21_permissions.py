@@ -22,11 +22,12 @@ pytestmark = pytest.mark.broker
 OWN_TOPICS = [
     f"apps/{APP}/outgoing/users/ME/messages/bob/outgoing",
     f"apps/{APP}/users/ME/presence/x",
+    f"apps/{APP}/users/ME/keepalive",
     f"apps/{APP}/users/ME/conversations/bob/update",
     f"apps/{APP}/users/ME/conversations/bob/archive",
     f"apps/{APP}/users/ME/messages/bob/message-1/update",
 ]
-"""All that the stock client publishes to (docs/facts.md, "Chat21 topics")."""
+"""All that stock clients publish to (docs/facts.md, "Chat21 topics"), and the `keepalive` of the current web app."""
 
 
 @pytest.fixture

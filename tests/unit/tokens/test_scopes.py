@@ -27,6 +27,7 @@ def test_a_chat21_token_has_what_the_stock_client_publishes_and_no_more() -> Non
         "rabbitmq.read:%2F/mqtt-subscription-*-*-4*-*-*qos0",
         "rabbitmq.read:%2F/amq.topic/apps.tilechat.users.ME.*",
         "rabbitmq.write:%2F/amq.topic/apps.tilechat.outgoing.users.ME.*",
+        "rabbitmq.write:%2F/amq.topic/apps.tilechat.users.ME.keepalive",
         "rabbitmq.write:%2F/amq.topic/apps.tilechat.users.ME.presence.*",
         "rabbitmq.write:%2F/amq.topic/apps.tilechat.users.ME.conversations.*.update",
         "rabbitmq.write:%2F/amq.topic/apps.tilechat.users.ME.conversations.*.archive",
