@@ -4,11 +4,12 @@ Everything of it is on loopback, its Erlang port mapper (epmd) too, which is the
 """
 
 import os
+import pwd
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ NODE_NAME = "observer@localhost"
 READY_LINE = b"Server startup complete"
 STOP_TIMEOUT_S = 30.0
 LOG_TAIL_LINES = 15
+NODE_FOLDERS = ("data", "log", "home")
+"""What the node writes to, below `NodePlan.state`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class NodePlan:
     config: Path
     """The folder that `observer.setup.broker_files` wrote. Absolute, as is `state`."""
     state: Path
-    """Data, log, home and process id; belongs to the node alone."""
+    """Data, log and home, which are the node's, and beside them what we note of it."""
     distribution_port: int
     epmd_port: int
 
@@ -36,6 +39,11 @@ class NodePlan:
     def log(self) -> Path:
         """The node's log."""
         return self.state / "log" / "rabbitmq.log"
+
+    @property
+    def output(self) -> Path:
+        """What the node prints, which is little."""
+        return self.state / "output.log"
 
     @property
     def pid_file(self) -> Path:
@@ -69,9 +77,9 @@ class Node:
         """Start the node and return at once; `is_ready` tells when it serves."""
         prepare_folders(self.plan)
         if self.launch.user is not None:
-            hand_over([self.plan.config, self.plan.state], self.launch.user)
+            hand_over(self.plan, self.launch.user)
         self._log_start = self.plan.log.stat().st_size if self.plan.log.exists() else 0
-        with (self.plan.state / "log" / "output.log").open("wb") as output:
+        with self.plan.output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the RabbitMQ that was found here
                 self.launch.server,
                 env=self.launch.environment,
@@ -103,7 +111,7 @@ class Node:
 
     def last_words(self) -> str:
         """The end of the log, and where the rest is."""
-        logs = [log for log in (self.plan.log, self.plan.log.with_name("output.log")) if log.exists()]
+        logs = [log for log in (self.plan.log, self.plan.output) if log.exists()]
         lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]]
         return "\n".join([f"Its log is {self.plan.log}; the last lines:", *lines])
 
@@ -186,17 +194,32 @@ def node_environment(plan: NodePlan) -> dict[str, str]:
 def prepare_folders(plan: NodePlan) -> None:
     """Make the node's folders and its own Erlang cookie: whoever holds that cookie owns the node."""
     plan.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("data", "log", "home"):
+    for name in NODE_FOLDERS:
         (plan.state / name).mkdir(exist_ok=True)
-    cookie = plan.state / "home" / ".erlang.cookie"
-    if not cookie.exists():
-        cookie.touch(mode=0o600)
-        cookie.write_text(secrets.token_hex(24))
-        cookie.chmod(0o400)
+    # O_EXCL: the folder is the node's, who may have put a link there; it is not followed.
+    with suppress(FileExistsError):
+        descriptor = os.open(plan.state / "home" / ".erlang.cookie", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with os.fdopen(descriptor, "w") as cookie:
+            cookie.write(secrets.token_hex(24))
 
 
-def hand_over(folders: Sequence[Path], user: str) -> None:
-    """Give the folders with all that is in them to `user`."""
-    for folder in folders:
-        for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, user, user)
+def hand_over(plan: NodePlan, user: str) -> None:
+    """Give `user` what the node writes, and the files that it reads.
+
+    The folders in which we write ourselves stay ours: as root we would follow any link that `user` puts there.
+    """
+    account = pwd.getpwnam(user)
+    theirs, ours = (account.pw_uid, account.pw_gid), (os.geteuid(), account.pw_gid)
+    os.chown(plan.state, *ours)
+    plan.state.chmod(0o710)
+    _chown(plan.config, folders=ours, files=theirs)
+    for name in NODE_FOLDERS:
+        _chown(plan.state / name, folders=theirs, files=theirs)
+
+
+def _chown(top: Path, *, folders: tuple[int, int], files: tuple[int, int]) -> None:
+    """Change owner and group of all below `top`, and of itself; what links lead to is left alone."""
+    for _, _, names, folder in os.fwalk(top):
+        os.chown(folder, *folders)
+        for name in names:
+            os.chown(name, *files, dir_fd=folder, follow_symlinks=False)
