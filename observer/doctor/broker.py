@@ -7,8 +7,8 @@ from observer.broker.connect import BrokerOptions
 from observer.broker.inspection import Greeting, Topology, find_topology, greet
 from observer.doctor.finding import Finding, failed, ok, warning
 from observer.errors import ConfigError, ObserverError
+from observer.setup.broker_files import SUPPORTED, is_supported
 
-OLDEST_VERSION = (3, 10)
 EXCHANGES = (
     names.TOPIC_EXCHANGE,
     names.OUT_EXCHANGE,
@@ -50,8 +50,8 @@ def judge_greeting(greeting: Greeting) -> Iterator[Finding]:
 def _version(text: str) -> Finding:
     check = "broker version"
     numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-    if numbers < OLDEST_VERSION:
-        return failed(check, f"RabbitMQ {text or 'of unknown version'} is too old", "upgrade to 3.10 or later")
+    if not is_supported(numbers):
+        return failed(check, f"RabbitMQ {text or 'of unknown version'} is not supported", f"upgrade to {SUPPORTED}")
     return ok(check, f"RabbitMQ {text}")
 
 

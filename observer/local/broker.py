@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 
 from observer.errors import ConfigError
-from observer.local.container import IMAGE, IMAGE_VERSION, has_engine, has_image, launch_container
+from observer.local.container import IMAGE, has_engine, has_image, image_version, launch_container
 from observer.local.epmd import stop_epmd
 from observer.local.install import can_install, install_rabbitmq
 from observer.local.node import STOP_TIMEOUT_S, Launch, Node, NodePlan, start_time
@@ -47,7 +47,7 @@ def find_source(environment: Mapping[str, str], say: Say) -> Source:
     if programs is None and has_engine():
         say(f"No RabbitMQ is installed here; taking the image {IMAGE} from the Docker engine.")
         if has_image():
-            return Source(IMAGE_VERSION)
+            return Source(image_version())
         say(f"The engine cannot get {IMAGE}.")
     if programs is None and can_install():
         install_rabbitmq(say)

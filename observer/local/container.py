@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from observer.local.node import Launch, NodePlan, node_environment
+from observer.local.programs import supported_version
 from observer.setup.broker_files import BrokerPorts
 
 IMAGE = "rabbitmq:4-management"
-IMAGE_VERSION = (4, 3)
 ENGINE_TIMEOUT_S = 10.0
 # Debian's packages wrap RabbitMQ's programs in a script that insists on one user; behind it are the programs.
-PROGRAM_FOLDERS = "/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin"
+PROGRAM_PATH = "/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 def has_engine() -> bool:
@@ -39,11 +39,18 @@ def has_image() -> bool:
     return _docker("pull", "--quiet", IMAGE).returncode == 0
 
 
+def image_version() -> tuple[int, int]:
+    """The version in the image that is here, which may be an old one. Raises ConfigError if it is not supported."""
+    asked = _docker("run", "--rm", f"--env=PATH={PROGRAM_PATH}", "--entrypoint=rabbitmqctl", IMAGE, "version")
+    told = asked.stdout.decode(errors="replace")
+    return supported_version(told, place=f"the image {IMAGE}", remedy=f"upgrade it with `docker pull {IMAGE}`")
+
+
 def launch_container(plan: NodePlan, ports: BrokerPorts) -> Launch:
     """How to run a node in a container that publishes `ports` on loopback; inside, they listen on every address."""
     name = f"observer-broker-{ports.amqps}"
     owner = f"{os.getuid()}:{os.getgid()}"
-    environment = {"PATH": f"{PROGRAM_FOLDERS}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"} | node_environment(plan)
+    environment = {"PATH": PROGRAM_PATH} | node_environment(plan)
     variables = [f"--env={key}={value}" for key, value in environment.items()]
     published = [f"--publish=127.0.0.1:{port}:{port}" for port in astuple(ports)]
     mounts = [f"--volume={plan.config}:{plan.config}:ro", f"--volume={plan.state}:{plan.state}"]

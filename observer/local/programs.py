@@ -13,11 +13,12 @@ from observer.errors import ConfigError
 from observer.local.epmd import epmd_environment, stop_epmd
 from observer.local.node import Launch, NodePlan, node_environment
 from observer.local.ports import free_ports
+from observer.setup.broker_files import SUPPORTED, is_supported
+from observer.setup.broker_files import SUPPORTED_SINCE as SUPPORTED_SINCE  # for cli/setup.py
 
 BIN_VARIABLE = "OBSERVER_RABBITMQ_BIN"
 # The programs themselves before the distribution's wrappers in /usr/sbin, which run only as root or rabbitmq.
 USUAL_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
-SUPPORTED_SINCE = (3, 10)
 ASK_TIMEOUT_S = 60.0
 SYSTEM_USER = "rabbitmq"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
@@ -75,15 +76,23 @@ def has_server(folder: Path) -> bool:
 
 
 def read_version(folder: Path) -> tuple[int, int]:
-    """Major and minor version of the RabbitMQ in `folder`. Raises ConfigError for one that is too old."""
+    """Major and minor version of the RabbitMQ in `folder`. Raises ConfigError for one that is not supported."""
     # The path usually tells; asking the program takes more than a second.
     told = (folder / "rabbitmq-server").resolve().parent.parent.name
-    found = _VERSION.search(told) or _VERSION.search(_ask_version(folder))
+    return supported_version(told if _VERSION.search(told) else _ask_version(folder), place=str(folder))
+
+
+def supported_version(told: str, *, place: str, remedy: str = "upgrade it") -> tuple[int, int]:
+    """The version that the RabbitMQ in `place` told. Raises ConfigError for none, or one that is not supported."""
+    found = _VERSION.search(told)
     if found is None:
-        raise ConfigError(f"{folder / 'rabbitmqctl'} does not tell its version")
+        raise ConfigError(f"the RabbitMQ in {place} does not tell its version")
     version = (int(found[1]), int(found[2]))
-    if version < SUPPORTED_SINCE:
-        raise ConfigError(f"RabbitMQ in {folder} is {found[0]}; this program needs 3.10 or newer")
+    if not is_supported(version):
+        raise ConfigError(
+            f"the RabbitMQ in {place} is {found[0]}, which does not start with our configuration: "
+            f"{remedy}, to {SUPPORTED}"
+        )
     return version
 
 

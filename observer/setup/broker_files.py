@@ -15,6 +15,9 @@ from observer.setup.files import OPEN_MODE, SECRET_MODE, make_folder, write_if_c
 from observer.setup.signing_keys import BrokerKey, PublicKey, SharedKey
 
 LOOPBACK = "127.0.0.1"
+SUPPORTED_SINCE = (3, 10)
+SUPPORTED = "RabbitMQ 3.10 or a later 3.x, or RabbitMQ 4.2 or later"
+"""What `is_supported` says, for an operator."""
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -47,6 +50,11 @@ class BrokerPlan:
     """Where AMQP, management and metrics listen."""
     seen_as: str | None = None
     """The folder's path as the broker sees it, if that is another one (a container)."""
+
+
+def is_supported(version: tuple[int, ...]) -> bool:
+    """Whether RabbitMQ of this major and minor version starts with our files; 4.0 and 4.1 do not know every key."""
+    return SUPPORTED_SINCE <= version < (4, 0) or version >= (4, 2)
 
 
 def write_broker_files(directory: Path, plan: BrokerPlan, *, certificates: Path) -> bool:

@@ -7,9 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from observer.errors import ConfigError
 from observer.settings import TokenSettings
 from observer.setup.api_key import API_KEY_NAME, ensure_api_key
-from observer.setup.broker_files import LOOPBACK, BrokerPlan, BrokerPorts, write_broker_files
+from observer.setup.broker_files import (
+    LOOPBACK,
+    SUPPORTED,
+    BrokerPlan,
+    BrokerPorts,
+    is_supported,
+    write_broker_files,
+)
 from observer.setup.certificates import ensure_certificates
 from observer.setup.files import make_folder, write_if_changed
 from observer.setup.signing_keys import SharedKey, ensure_signing_keys
@@ -53,6 +61,9 @@ class Places:
 
 def set_up(options: SetUpOptions) -> Places:
     """Make what is missing or out of date. Raises ConfigError."""
+    if not is_supported(options.broker_version):
+        major, minor = options.broker_version
+        raise ConfigError(f"RabbitMQ {major}.{minor} does not start with our configuration: upgrade to {SUPPORTED}")
     places = _places_of(options)
     make_folder(options.directory)
     keys = ensure_signing_keys(places.keys, options.algorithm)

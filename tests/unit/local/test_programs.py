@@ -43,10 +43,11 @@ def test_the_version_is_read_through_links(tmp_path: Path) -> None:
     assert read_version(tmp_path / "bin") == (3, 10)
 
 
-def test_a_version_that_is_too_old_is_told(tmp_path: Path) -> None:
-    """With the one that is needed."""
-    with pytest.raises(ConfigError, match=r"is 3\.9\.13; this program needs 3\.10"):
-        read_version(a_rabbitmq(tmp_path, "3.9.13"))
+@pytest.mark.parametrize("version", ["3.9.13", "4.0.9", "4.1.4"])
+def test_a_version_that_does_not_start_with_our_files_is_told(tmp_path: Path, version: str) -> None:
+    """With those that do."""
+    with pytest.raises(ConfigError, match=rf"is {version}, .*upgrade it, to RabbitMQ 3\.10 .* 4\.2 or later"):
+        read_version(a_rabbitmq(tmp_path, version))
 
 
 def test_programs_that_do_not_tell_their_version_are_told(tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_a_second_run_changes_nothing(tmp_path: Path, places: Places) -> None:
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("version", [(3, 9), (4, 0), (4, 1)])
+def test_a_broker_that_would_not_start_is_refused_before_anything_is_made(
+    tmp_path: Path, version: tuple[int, int]
+) -> None:
+    with pytest.raises(ConfigError, match=rf"RabbitMQ {version[0]}\.{version[1]} does not start .* 4\.2 or later"):
+        set_up(SetUpOptions(directory=tmp_path / "var", broker_version=version))
+    assert not (tmp_path / "var").exists()
+
+
 def test_other_options_change_the_configuration_and_no_key(tmp_path: Path, places: Places) -> None:
     """Every token hangs on the keys."""
     secrets = {path: text for path, text in contents(tmp_path).items() if path.suffix in (".key", ".pem")}
