@@ -20,7 +20,7 @@ from observer.tokens.keys import RSA_BITS
 
 TTL_S = 600.0
 REFETCH_AFTER_S = 30.0
-"""An unknown key id makes us ask again, but not more often than this: anybody can make up key ids."""
+"""An unknown key id makes us ask again, but not more often than this; meanwhile it is refused at once."""
 STALE_AFTER_S = 3600.0
 """Keys go on being good while the address is out of reach, but not longer than this."""
 TIMEOUT_S = 5.0
@@ -38,18 +38,16 @@ class JwksKeys:
         self._name = name
         self._clock = clock
         self._context = ssl.create_default_context()
-        self._lock = asyncio.Lock()
+        self._has_asked = asyncio.Event()
         self._keys: Mapping[str, RSAPublicKey] = {}
         self._fetched_at = self._asked_at = float("-inf")
 
     async def find(self, kid: str | None) -> RSAPublicKey:
         """The key of that id; without an id the only key there is. Raises UnprovenError."""
-        # Who needs a key that somebody is just fetching waits for it; who has an old one goes on with that.
-        is_awaited = self._lock.locked() and self._pick(kid) is None
-        if is_awaited or self._is_due(kid):
-            async with self._lock:
-                if self._is_due(kid):
-                    await self._fetch()
+        if self._is_due(kid):
+            await self._fetch()
+        # Only the first time do others wait for who asks: anybody can make up key ids, and an address can be slow.
+        await self._has_asked.wait()
         if self._clock() - self._fetched_at > STALE_AFTER_S:
             raise UnprovenError("the issuer's keys can not be had")
         key = self._pick(kid)
@@ -76,6 +74,8 @@ class JwksKeys:
             log.warning("jwks_fetch_failed", setting=self._name, reason=type(error).__name__)
         else:
             self._fetched_at = self._clock()
+        finally:
+            self._has_asked.set()
 
 
 def check_url(url: str, *, name: str) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import jwt
@@ -105,6 +106,18 @@ async def test_an_issuer_out_of_reach_keeps_its_keys_for_a_while_only(
         await published.find(keys.ring.current.kid)
 
 
+@asynccontextmanager
+async def slow_answer(server: JwksServer, published: JwksKeys, kid: str) -> AsyncIterator[None]:
+    """While this lasts, somebody who shows `kid` waits for the issuer's server."""
+    server.headers, server.never_ends = {"Content-Length": str(jwks.MAX_BYTES)}, True
+    asking = asyncio.create_task(published.find(kid))
+    assert await asyncio.to_thread(server.is_dripping.wait, 30)
+    yield
+    assert not asking.done()
+    server.never_ends = False
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_who_has_an_old_key_does_not_wait_for_a_new_one(
     server: JwksServer, published: JwksKeys, keys: KeyStore, clock: Clock
 ) -> None:
@@ -113,13 +126,25 @@ async def test_who_has_an_old_key_does_not_wait_for_a_new_one(
     server.publish(keys.ring)
     await published.find(kid)
     clock.now += TTL_S + 1
-    server.headers, server.never_ends = {"Content-Length": str(jwks.MAX_BYTES)}, True
-    asking = asyncio.create_task(published.find(kid))
-    assert await asyncio.to_thread(server.is_dripping.wait, 30)
-    await published.find(kid)
-    assert not asking.done()
-    server.never_ends = False
-    await asking
+    async with slow_answer(server, published, kid):
+        await published.find(kid)
+
+
+@pytest.mark.parametrize("answers_before", [True, False], ids=["keys at hand", "none yet"])
+async def test_a_made_up_key_id_makes_nobody_wait_but_who_asks(
+    server: JwksServer, published: JwksKeys, keys: KeyStore, clock: Clock, *, answers_before: bool
+) -> None:
+    """Else a few callers without any credential could keep every turn of the HTTP API busy."""
+    server.publish(keys.ring)
+    server.status = 200 if answers_before else 503
+    with pytest.raises(UnprovenError):
+        await published.find("made up")
+    server.status = 200
+    clock.now += REFETCH_AFTER_S + 1
+    async with slow_answer(server, published, "made up too"):
+        for kid in ("a", "b", None):
+            with pytest.raises(UnprovenError):
+                await published.find(kid)
 
 
 @pytest.mark.parametrize(
