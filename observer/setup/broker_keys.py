@@ -16,16 +16,12 @@ RabbitmqctlEval = Callable[[str], str]
 """Evaluates an Erlang expression on the broker's node and returns what it prints."""
 
 
-def keys_expression(keys: Sequence[BrokerKey]) -> str:
+def telling_keys_expression(keys: Sequence[BrokerKey]) -> str:
     """Erlang that makes `keys`, and no others, the ones that tokens are checked with; the first is the default key.
 
-    It prints `ok`. Connections that are open stay open. It holds secrets if one of the keys is a shared one.
+    It prints the ids of the keys that the node has then: an answer that proves what was done. Connections that are
+    open stay open. It holds secrets if one of the keys is a shared one.
     """
-    return f"application:set_env({_KEY_CONFIG}, {key_config(keys)})."
-
-
-def telling_keys_expression(keys: Sequence[BrokerKey]) -> str:
-    """The same, but it prints the ids of the keys that the node has then: an answer that proves what was done."""
     return (
         f"begin application:set_env({_KEY_CONFIG}, {key_config(keys)}), "
         f"{{ok, Now}} = application:get_env({_KEY_CONFIG}), maps:keys(proplists:get_value(signing_keys, Now)) end."
@@ -40,10 +36,10 @@ def is_told_of(key_id: str, answer: str) -> bool:
 def hand_over_keys(keys: Sequence[BrokerKey], evaluate: RabbitmqctlEval) -> None:
     """Have a running node check tokens with `keys`. Raises BrokerUnavailable if it cannot be told."""
     try:
-        answer = evaluate(keys_expression(keys))
+        answer = evaluate(telling_keys_expression(keys))
     except OSError as error:
         raise BrokerUnavailable(f"rabbitmqctl cannot be run: {error}") from error
     except CalledProcessError as error:  # its own text repeats the expression, which may hold a shared key
         raise BrokerUnavailable(f"rabbitmqctl failed with status {error.returncode}: is the broker up?") from None
-    if answer.strip() != "ok":
+    if not all(is_told_of(key.key_id, answer) for key in keys):
         raise BrokerUnavailable(f"the broker did not take the keys: {answer.strip()[:200]}")

@@ -11,10 +11,11 @@ from observer.setup.signing_keys import PublicKey
 KEY = PublicKey("aaaa", "pem")
 
 
-def test_an_answer_that_is_not_ok_is_an_error() -> None:
+@pytest.mark.parametrize("answer", ["{error, nodedown}", "ok", '[<<"aaaa">>]'])
+def test_an_answer_that_does_not_name_every_key_is_an_error(answer: str) -> None:
     """A rotation must not go on with keys that the broker does not know."""
     with pytest.raises(BrokerUnavailable, match="did not take the keys"):
-        hand_over_keys([KEY], lambda _: "{error, nodedown}")
+        hand_over_keys([KEY, PublicKey("bbbb", "pem")], lambda _: answer)
 
 
 def test_a_broker_that_cannot_be_asked_is_an_error() -> None:

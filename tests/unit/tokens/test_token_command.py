@@ -133,7 +133,7 @@ def fake_rabbitmqctl(folder: Path, *, answer: str, status: int = 0) -> Path:
 def test_a_running_broker_is_given_the_keys_before_and_after(run: Any, folder: Path, tmp_path: Path) -> None:
     """Before, so that the key that signs is known; after, so that the next rotation may come at once."""
     before = read_ring(folder)
-    program = fake_rabbitmqctl(tmp_path, answer="ok")
+    program = fake_rabbitmqctl(tmp_path, answer="$@")
     result = run("rotate", "--rabbitmqctl", f"{program} --node x", **CHAT21)
     assert result.exit_code == 0, result.output
     first, second = (tmp_path / "calls").read_text().split("--node x --quiet eval ")[1:]
