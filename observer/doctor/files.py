@@ -1,7 +1,6 @@
 """Certificates and signing keys: there, good for some time, and readable by their owner alone."""
 
 import ssl
-import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,10 +12,9 @@ from observer.broker.names import USER
 from observer.doctor.finding import Finding, failed, ok, warning
 from observer.errors import ConfigError
 from observer.settings import BrokerSettings, TokenSettings
-from observer.tokens.keys import read_ring
+from observer.tokens.keys import OTHERS_MAY_READ, read_ring
 
 SOON = timedelta(days=30)
-_OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
 _SETUP = "run `observer setup`: it makes what is missing, and replaces what is damaged or about to expire"
 
 
@@ -70,6 +68,6 @@ def _key(settings: BrokerSettings) -> Finding:
         return failed(check, f"{path} does not belong to {settings.cert_file} ({error.reason})", _SETUP)
     except OSError as error:
         return failed(check, f"{path} cannot be read: {error.strerror}", _SETUP)
-    if mode & _OTHERS_MAY_READ:
+    if mode & OTHERS_MAY_READ:
         return failed(check, f"others may read {path}", f"chmod 600 {path}")
     return ok(check, f"{path} belongs to the certificate and is its owner's alone")

@@ -3,7 +3,8 @@
 import socket
 import time
 
-LOOPBACK = "127.0.0.1"
+from observer.setup.broker_files import LOOPBACK
+
 TIMEOUT_S = 2.0
 POLL_S = 0.05
 

@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack
 
-LOOPBACK = "127.0.0.1"
+from observer.setup.broker_files import LOOPBACK
 
 
 def free_ports(count: int) -> list[int]:

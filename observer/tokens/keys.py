@@ -26,7 +26,7 @@ RSA_BITS = 2048
 HMAC_MIN_BYTES = 32
 SLOTS = ("current", "next", "previous")
 REFRESH_AFTER_S = 1.0
-_OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
+OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ class KeyStore:
     async def refresh(self) -> None:
         """Read the folder again if its files changed; called often, it looks once a second.
 
-        Keys that can not be read leave the old ring in place: its tokens are good until they expire.
+        Keys that cannot be read leave the old ring in place: its tokens are good until they expire.
         """
         now = self._clock()
         if now - self._looked_at < REFRESH_AFTER_S:
@@ -144,14 +144,14 @@ def read_key(path: Path, algorithm: Algorithm) -> SigningKey:
     except FileNotFoundError as missing:
         raise ConfigError(f"tokens.keys_dir: there is no key file {path}; `observer setup` makes it") from missing
     except OSError as failed:
-        raise ConfigError(f"tokens.keys_dir: can not read the key file {path}: {failed.strerror}") from failed
-    if mode & _OTHERS_MAY_READ:
+        raise ConfigError(f"tokens.keys_dir: cannot read the key file {path}: {failed.strerror}") from failed
+    if mode & OTHERS_MAY_READ:
         raise ConfigError(f"tokens.keys_dir: others may read the private key {path}; run `chmod 600 {path}`")
     return decode_key(content, algorithm, shown_as=str(path))
 
 
 def decode_key(content: bytes, algorithm: Algorithm, *, shown_as: str) -> SigningKey:
-    """The key in a file's content. Raises ConfigError, naming the file as `shown_as`, for one that can not sign."""
+    """The key in a file's content. Raises ConfigError, naming the file as `shown_as`, for one that cannot sign."""
     if algorithm == "HS256":
         return _shared_key(content.strip(), shown_as)
     try:
