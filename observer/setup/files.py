@@ -52,5 +52,5 @@ def _write(path: Path, content: bytes, mode: int) -> None:
             raise
     except OSError as error:
         raise ConfigError(
-            f"cannot write {path}: {error.strerror}. Mend that, or choose another folder with --dir."
+            f"cannot write {path}: {error.strerror}. Fix it, or choose another folder with --dir."
         ) from error

@@ -139,7 +139,7 @@ def _time_warnings(claims: Mapping[str, Any], now: float) -> Iterator[str]:
     elif expires <= now:
         yield "it has expired: the broker refuses it, though 3.10 leaves open connections alone"
     elif expires - now > FAR_EXPIRY_S:
-        yield f"it is good for {(expires - now) / 86_400:.0f} days: so long can a thief use it"
+        yield f"it is good for {(expires - now) / 86_400:.0f} days: a thief could use it that long"
     if "nbf" in claims:
         yield "it says not before when it is good, but RabbitMQ does not look at that"
 

@@ -49,7 +49,7 @@ class JwksKeys:
         # Only the first time do others wait for who asks: anybody can make up key ids, and an address can be slow.
         await self._has_asked.wait()
         if self._clock() - self._fetched_at > STALE_AFTER_S:
-            raise UnprovenError("the issuer's keys can not be had")
+            raise UnprovenError("the issuer's keys cannot be had")
         key = self._pick(kid)
         if key is None:
             raise UnprovenError("signed with a key that the issuer does not publish")

@@ -79,7 +79,7 @@ def _explain_place(permission: str, name: _Pattern, key: _Pattern, *, where: str
         return _explain_topic(permission, key, where=where, holder=holder)
     right = f"{_VERBS[permission]} every queue and exchange named {name} {where}"
     if permission == "configure":
-        return Right(right, "no user needs that: by it he deletes the queues of others and of the observer")
+        return Right(right, "no user needs that: with it he could delete the queues of others and of the observer")
     warning = f"no user needs that: it reaches beyond what is {holder.user!a}'s"
     return Right(f"{right}, for topics like {_topic(key)}", warning)
 

@@ -63,7 +63,7 @@ def write_private(path: Path, content: bytes) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as failed:
-        raise ConfigError(f"tokens.keys_dir: can not write {path}: {failed.strerror}") from failed
+        raise ConfigError(f"tokens.keys_dir: cannot write {path}: {failed.strerror}") from failed
 
 
 def give_to_owner(path: Path, folder: Path) -> None:

@@ -67,7 +67,7 @@ def _public_profile(claims: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
         size = len(orjson.dumps(profile))
     except orjson.JSONEncodeError as error:
-        raise UnprovenError(f"its claim {PROFILE_CLAIM!r} can not be stored") from error
+        raise UnprovenError(f"its claim {PROFILE_CLAIM!r} cannot be stored") from error
     if size > MAX_PROFILE_BYTES:
         raise UnprovenError(f"its claim {PROFILE_CLAIM!r} has more than {MAX_PROFILE_BYTES} bytes")
     return profile

@@ -102,7 +102,7 @@ async def test_an_issuer_out_of_reach_keeps_its_keys_for_a_while_only(
     await published.find(keys.ring.current.kid)
     assert server.requests == 2
     clock.now += STALE_AFTER_S
-    with pytest.raises(UnprovenError, match="can not be had"):
+    with pytest.raises(UnprovenError, match="cannot be had"):
         await published.find(keys.ring.current.kid)
 
 

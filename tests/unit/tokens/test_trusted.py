@@ -1,4 +1,4 @@
-"""An embedding app's own JWT: what it vouches for, and what it can not."""
+"""An embedding app's own JWT: what it vouches for, and what it cannot."""
 
 import time
 from collections.abc import Mapping
