@@ -9,7 +9,7 @@ import click
 
 from observer import topics
 from observer.cli.context import Context
-from observer.local.programs import SUPPORTED_SINCE, find_programs
+from observer.local.programs import find_programs
 from observer.setup.broker_files import LOOPBACK, BrokerPorts
 from observer.setup.set_up import Places, SetUpOptions, chat21_key, set_up
 
@@ -86,10 +86,7 @@ def parse_version(text: str | None) -> tuple[int, int]:
     major, _, minor = text.partition(".")
     if not major.isdecimal() or not (minor or "0").split(".")[0].isdecimal():
         raise click.BadParameter(f"{text!r} is not a version such as 3.10 or 4.3", param_hint="--broker-version")
-    version = (int(major), int((minor or "0").split(".")[0]))
-    if version < SUPPORTED_SINCE:
-        raise click.BadParameter(f"{text} is too old: 3.10 or newer is needed", param_hint="--broker-version")
-    return version
+    return int(major), int((minor or "0").split(".")[0])
 
 
 def check_names(app: str, server_names: tuple[str, ...]) -> None:

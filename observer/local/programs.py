@@ -14,7 +14,6 @@ from observer.local.epmd import epmd_environment, stop_epmd
 from observer.local.node import Launch, NodePlan, node_environment
 from observer.local.ports import free_ports
 from observer.setup.broker_files import SUPPORTED, is_supported
-from observer.setup.broker_files import SUPPORTED_SINCE as SUPPORTED_SINCE  # for cli/setup.py
 
 BIN_VARIABLE = "OBSERVER_RABBITMQ_BIN"
 # The programs themselves before the distribution's wrappers in /usr/sbin, which run only as root or rabbitmq.

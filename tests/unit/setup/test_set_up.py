@@ -134,7 +134,7 @@ def test_a_wrong_option_is_told(tmp_path: Path, option: str, value: str, told: s
         ("--app", "a b", "app id 'a b'"),
         ("--server-name", "grün.example", "'grün.example' is no host name"),
         ("--server-name", "a b", "'a b' is no host name"),
-        ("--broker-version", "3.9", "3.9 is too old"),
+        ("--broker-version", "3.9", "RabbitMQ 3.9 does not start with our configuration"),
     ],
 )
 def test_what_the_files_could_not_hold_is_refused_before_any_is_made(
