@@ -86,10 +86,11 @@ def test_privacy_holds_from_the_next_message_on_and_is_told(observer: RunningObs
 
 
 def test_the_operator_decides_for_who_has_not_chosen_and_the_api_says_the_same(
-    broker: RunningBroker, tmp_path: Path
+    broker: RunningBroker, store_url: str, tmp_path: Path
 ) -> None:
     """Once bob has chosen, his choice counts."""
-    with running_observer(broker, tmp_path, OBSERVER_POLICIES__PRIVACY__WHO_MAY_WRITE="contacts") as observer:
+    options = {"OBSERVER_STORE__URL": store_url, "OBSERVER_POLICIES__PRIVACY__WHO_MAY_WRITE": "contacts"}
+    with running_observer(broker, tmp_path, **options) as observer:
         alice, bob = observer.person("alice"), observer.person("bob")
         with connected(alice, bob), observer.api("bob") as api:
             assert api.get("/v1/privacy").json() == {"who_may_write": "contacts"}
