@@ -1,7 +1,7 @@
 """The dead-letter queue, for an operator: read it without changing it, replay or drop what is chosen.
 
-A message gets there in two ways: the observer parked it, with the history in headers of ours; or the broker did, when
-it had been delivered too often, with the history in `x-death` (docs/facts.md, "Topics over 255 bytes").
+A message gets there in two ways: the observer parked it, with the history in headers of ours; or the broker did, with
+the history in `x-death`: it had been delivered too often (docs/facts.md, "Topics over 255 bytes"), or it had expired.
 """
 
 import asyncio

@@ -139,7 +139,7 @@ def _details(letter: DeadLetter) -> str:
         ("id", letter.id),
         ("topic", _topic(letter)),
         ("reason", letter.reason),
-        ("tries", "none: its delivery failed" if letter.attempt is None else letter.attempt),
+        ("tries", "none: no observer got hold of it" if letter.attempt is None else letter.attempt),
         ("queue", letter.came_from or "unknown"),
         ("dead since", _time(letter.dead_since_ms)),
         ("received", _time(letter.received_ms)),
