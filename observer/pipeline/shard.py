@@ -26,6 +26,7 @@ from observer.message import Publication
 from observer.pipeline.batch import Batch
 from observer.pipeline.numbering import Numbering
 from observer.pipeline.process import Services, give_up
+from observer.pipeline.settle import shown_key
 from observer.pipeline.trips import Trips
 
 log = structlog.get_logger()
@@ -187,7 +188,7 @@ class ShardLoop:
             except Exception as error:  # whatever one message does to us must not stop the others
                 if len(batch.deliveries) > 1:
                     return await self._carry_halves(batch, numbering)
-                log.exception("message_failed", tries=tries, routing_key=batch.deliveries[0].routing_key[:200])
+                log.exception("message_failed", tries=tries, routing_key=shown_key(batch.deliveries[0]))
                 if tries + 1 >= TRIES_IN_PLACE:
                     await give_up(batch, f"{type(error).__name__} in the pipeline", self.publisher, self.services)
                     return None
