@@ -211,7 +211,7 @@ def hand_over(plan: NodePlan, user: str) -> None:
     account = pwd.getpwnam(user)
     theirs, ours = (account.pw_uid, account.pw_gid), (os.geteuid(), account.pw_gid)
     os.chown(plan.state, *ours)
-    plan.state.chmod(0o710)
+    plan.state.chmod(0o750)
     _chown(plan.config, folders=ours, files=theirs)
     for name in NODE_FOLDERS:
         _chown(plan.state / name, folders=theirs, files=theirs)

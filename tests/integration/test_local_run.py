@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -177,31 +178,42 @@ async def test_a_process_that_has_the_id_of_an_earlier_broker_by_chance_is_left_
 
 def test_a_closed_terminal_stops_it_too(environment: Mapping[str, str], folder: Path) -> None:
     """Although what it says while it stops can no longer be written."""
+    with running_locally(environment, folder) as run:
+        assert run.stdout is not None
+        run.stdout.close()
+        _, epmd_port = node_ids(folder)
+        run.send_signal(signal.SIGHUP)
+        run.wait()
+
+    assert not (folder / "var" / "rabbitmq-state" / "pid").exists()
+    assert not is_taken(int(environment["OBSERVER_BROKER__PORT"]))
+    assert not is_taken(epmd_port)
+
+
+@contextmanager
+def running_locally(environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`observer run --local` that is ready, as a terminal starts it: SIGHUP is not ignored, as it is below `nohup`."""
     run = subprocess.Popen(
         [sys.executable, "-m", "observer", "run", "--local"],
         env=dict(environment),
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     assert run.stdout is not None
-    said = []
-    for line in run.stdout:
-        said.append(line)
-        if line == b"Ready.\n":
-            break
-    else:
+    try:
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if line == b"Ready.\n":
+                break
+        else:
+            pytest.fail(b"".join(said).decode())
+        yield run
+    finally:
+        run.terminate()
         run.wait()
-        pytest.fail(b"".join(said).decode())
-    run.stdout.close()
-    _, epmd_port = node_ids(folder)
-
-    run.send_signal(signal.SIGHUP)
-    run.wait()
-
-    assert not (folder / "var" / "rabbitmq-state" / "pid").exists()
-    assert not is_taken(int(environment["OBSERVER_BROKER__PORT"]))
-    assert not is_taken(epmd_port)
 
 
 def node_ids(folder: Path) -> tuple[int, int]:
