@@ -93,6 +93,8 @@ def test_two_clients_chat_over_mqtt_and_websocket(stack: Stack) -> None:
         bob.wait_for_texts("ciao", status=150)
         bob.send("alice", "salve")
         alice.wait_for_texts("salve", status=150)
+        alice.wait_for_texts("ciao", status=100)
+        bob.wait_for_texts("salve", status=100)
     assert (alice.texts(), bob.texts()) == (["ciao", "salve"], ["ciao", "salve"])
 
 
