@@ -124,40 +124,42 @@ class ShardLoop:
                 self.services.metrics.set_shard_active(self.shard, True)
                 log.info("shard_opened", prefetch=prefetch)
                 try:
-                    await self._take_batches(queue, min(prefetch, self.batch_max))
+                    await self._take_batches(queue)
                 finally:
                     self._queue = None
                     self.services.metrics.set_shard_active(self.shard, False)
         finally:
             self._note_poison(queue)  # also of a line that was lost while it was opened: the first delivery comes then
 
-    async def _take_batches(self, queue: AmqpShardQueue, limit: int) -> None:
+    async def _take_batches(self, queue: AmqpShardQueue) -> None:
         """One delivery at a time goes on until so many new ones have come.
 
         To leave before would break the order (docs/facts.md, "Deliveries given back"). For the same reason a process
         that begins has everything in hand: if it dies too, all comes back in order.
         """
         numbering: Numbering | None = None
+        is_careful = self._careful_left > 0
+        limit = 1 if is_careful else self.batch_max
         while self._is_wanted.is_set() and not self._is_stopping.is_set():
-            deliveries = await self._receive(queue, limit)
+            deliveries = await self._receive(queue, limit, is_careful=is_careful)
             if not deliveries:
                 return
-            if limit > 1 and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
+            if not is_careful and any(one.returns >= SUSPECT_AFTER_RETURNS for one in deliveries):
                 log.warning("shard_careful", returns=max(one.returns for one in deliveries))
                 self._careful_left = CAREFUL_EXTRA
                 return
             batch = Batch(self.shard, queue, deliveries, limit)
             numbering = await self._carry_through(batch, numbering)
             self._failures = 0
-            if limit == 1:
+            if is_careful:
                 new = sum(not one.returns for one in batch.deliveries)
                 self._careful_left = max(0, self._careful_left - new)
                 if self._careful_left == 0:
                     return  # come back with the full prefetch
 
-    async def _receive(self, queue: AmqpShardQueue, limit: int) -> Sequence[Incoming]:
+    async def _receive(self, queue: AmqpShardQueue, limit: int, *, is_careful: bool) -> Sequence[Incoming]:
         try:
-            async with asyncio.timeout(CAREFUL_WAIT_S if limit == 1 else None):
+            async with asyncio.timeout(CAREFUL_WAIT_S if is_careful else None):
                 return await queue.receive(limit)
         except TimeoutError:  # nothing comes: whatever killed the line is out of the queue
             self._careful_left = 0

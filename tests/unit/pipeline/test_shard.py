@@ -209,3 +209,25 @@ async def test_what_a_try_has_settled_before_it_failed_is_not_judged_again() -> 
     loop = loop_over(queue, Trips(), StoreAt(0))
     await run(loop)
     assert carried == [[0, 1], [1]]
+
+
+async def test_a_shard_whose_batches_hold_one_message_by_choice_keeps_its_line() -> None:
+    """It is not careful: to leave after each message would count as a return of whatever is in hand."""
+    opened: list[int] = []
+    carried: list[int] = []
+
+    class Trips:
+        async def carry(self, batch: Batch, numbering: Numbering) -> Numbering:
+            carried.append(len(batch.deliveries))
+            if len(carried) == 3:
+                loop.stop()
+            return numbering
+
+    def open_queue(prefetch: int) -> Any:
+        opened.append(prefetch)
+        return Queue()
+
+    loop = loop_over(Queue(), Trips(), StoreAt(0))
+    loop.open_queue, loop.batch_max = open_queue, 1
+    await run(loop)
+    assert (opened, carried) == ([10], [1, 1, 1])
